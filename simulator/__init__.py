@@ -1,0 +1,1 @@
+"""The MACHINE: its description, instruction set, cost models and cycle-level engine."""

@@ -1,0 +1,154 @@
+"""The description of a Gemmini-style machine: nouns only. `accelerator_file` reads them from TOML.
+
+Field names carry their units; constants of Gemmini's RTL carry their source in the TOML where they stand.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Dataflow = Literal["ws", "os"]
+
+
+class Array(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The mesh of processing elements (rows x columns, square in Gemmini: DIM = rows)."""
+
+    rows: int
+    columns: int
+    dataflows: tuple[Dataflow, ...]
+    input_bits: int
+    accumulator_bits: int
+    tile_latency_cycles: int
+    output_delay_cycles: int
+    minimum_rows_per_compute: int
+    """A compute with a garbage preload occupies the mesh for at least this many rows (4 in Gemmini)."""
+    matmuls_in_flight: int
+
+
+class Scratchpad(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Input memory: one row holds DIM inputs; single-ported banks."""
+
+    capacity_bytes: int
+    banks: int
+    read_latency_cycles: int
+    read_queue_cycles: int
+
+
+class Accumulator(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Output memory: one row holds DIM accumulators."""
+
+    capacity_bytes: int
+    banks: int
+    ports: int
+    sub_banks: int
+    read_latency_cycles: int
+    scale_latency_cycles: int
+    full_width_read: bool
+
+
+class Dma(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The one port to memory: reads and writes of up to `request_bytes` in beats of `bus_bytes`."""
+
+    bus_bytes: int
+    request_bytes: int
+    requests_in_flight: int
+    mvin_scale_latency_cycles: int
+
+
+class Memory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Fixed-latency memory: first beat of a response `latency_cycles` after its request, then a beat each
+    `cycles_per_beat`."""
+
+    latency_cycles: int
+    cycles_per_beat: int
+
+
+class Queues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Command queues and the reservation station's entries per kind of command."""
+
+    command_entries: int
+    load_entries: int
+    execute_entries: int
+    store_entries: int
+
+
+class VectorUnit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A special-function unit beside the accumulator: `lanes` elements a cycle, `latency_cycles` to fill, and for every
+    function it has, the number of passes over the data."""
+
+    lanes: int
+    latency_cycles: int
+    passes: dict[str, int]
+
+
+class Host(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The CPU beside the array: accelerator-clock cycles per output element for every function it runs, and the
+    cost of a function not listed."""
+
+    cycles_per_element: dict[str, float]
+    default_cycles_per_element: float
+
+
+class Energy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Energy per event in picojoules."""
+
+    mac_pj: float
+    scratchpad_pj_per_byte: float
+    accumulator_pj_per_byte: float
+    dram_pj_per_byte: float
+
+
+class Accelerator(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One machine. Rows of the scratchpad hold `array.rows` inputs; rows of the accumulator as many accumulators."""
+
+    name: str
+    description: str
+    clock_hz: float
+    array: Array
+    scratchpad: Scratchpad
+    accumulator: Accumulator
+    dma: Dma
+    memory: Memory
+    queues: Queues
+    fused_activations: tuple[str, ...]
+    """Functions applied for free as accumulator rows are stored (relu in every Gemmini; gelu with the normaliser)."""
+    vector_unit: VectorUnit | None = None
+    host: Host
+    energy: Energy
+
+    @property
+    def dim(self) -> int:
+        """DIM: rows (= columns) of the mesh."""
+        return self.array.rows
+
+    @property
+    def input_bytes(self) -> int:
+        """Bytes of one input element."""
+        return self.array.input_bits // 8
+
+    @property
+    def accumulator_bytes(self) -> int:
+        """Bytes of one accumulator element."""
+        return self.array.accumulator_bits // 8
+
+    @property
+    def scratchpad_rows(self) -> int:
+        """Scratchpad capacity in rows of DIM inputs."""
+        return self.scratchpad.capacity_bytes // (self.dim * self.input_bytes)
+
+    @property
+    def accumulator_rows(self) -> int:
+        """Accumulator capacity in rows of DIM accumulators."""
+        return self.accumulator.capacity_bytes // (self.dim * self.accumulator_bytes)
+
+    @property
+    def memory_bytes_per_cycle(self) -> float:
+        """Peak bandwidth of the memory port in bytes per cycle."""
+        return self.dma.bus_bytes / self.memory.cycles_per_beat
+
+    @property
+    def peak_macs_per_cycle(self) -> int:
+        """Multiply-accumulates per cycle with every processing element busy."""
+        return self.array.rows * self.array.columns

@@ -1,0 +1,1 @@
+"""One class per operator kind, grouped by what they do to data."""

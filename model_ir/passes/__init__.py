@@ -1,0 +1,1 @@
+"""Graph in, Graph out: folding, recognition of decomposed operators, precision."""

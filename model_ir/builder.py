@@ -47,9 +47,7 @@ class GraphBuilder:
         """Append `op`, infer its outputs and return their names."""
         for name in op.inputs:
             if name and name not in self.tensors:
-                raise InputError(
-                    self.origin or self.name, f"{op.kind} {op.name!r} reads undefined tensor {name!r}"
-                )
+                raise InputError(self.origin or self.name, f"{op.kind} {op.name!r} reads undefined tensor {name!r}")
         inferred = op.infer(tuple(self.tensors[name] if name else None for name in op.inputs))
         for tensor in inferred:
             self._declare(tensor)

@@ -15,9 +15,7 @@ class InputError(SystolicError):
 
     def __init__(self, path: str, problem: str, *, value: object = None, limit: object = None) -> None:
         """Build the line `path: problem (value ..., limit ...)`; `value` and `limit` carry their units."""
-        details = [
-            f"{label} {item}" for label, item in (("value", value), ("limit", limit)) if item is not None
-        ]
+        details = [f"{label} {item}" for label, item in (("value", value), ("limit", limit)) if item is not None]
         super().__init__(f"{path}: {problem}" + (f" ({', '.join(details)})" if details else ""))
         self.path = path
         self.value = value

@@ -1,8 +1,8 @@
 """Gemmini's command set: field encoders, local addresses, and disassembly to readable text.
 
-Every encoder returns `(funct, rs1, rs2)` as plain integers exactly as the RoCC instruction carries them. The bit positions are those of
-Gemmini's GemminiISA.scala and LocalAddr.scala (ucb-bar/gemmini at 8c3f992). No timing and no values live here; numba callers
-find the same encoders in `isa_compiled`.
+Every encoder returns `(funct, rs1, rs2)` as plain integers exactly as the RoCC instruction carries them.
+The bit positions are those of Gemmini's GemminiISA.scala and LocalAddr.scala (ucb-bar/gemmini at 8c3f992).
+No timing and no values live here; numba callers find the same encoders in `isa_compiled`.
 """
 
 from __future__ import annotations
@@ -102,7 +102,8 @@ def _packed(*parts: tuple[str, int, int, int]) -> int:
 
 
 def local_address(row: int, *, accumulator: bool = False, accumulate: bool = False, full_width: bool = False) -> int:
-    """The 32-bit local address of a scratchpad row, or of an accumulator row with its accumulate and full-width bits.
+    """The 32-bit local address of a scratchpad row, or of an accumulator row with its accumulate and
+    full-width bits.
 
     Raises InputError when `row` does not fit the 26 row bits.
     """
@@ -128,7 +129,8 @@ def config_ex(
     strides_only: bool = False,
     scale: float = 1.0,
 ) -> Command:
-    """Configure the execute pipeline; strides are in local rows, `shift` is output-stationary's right shift of C."""
+    """Configure the execute pipeline; strides are in local rows, `shift` is output-stationary's right shift
+    of C."""
     rs1 = _packed(
         ("config_ex.dataflow", dataflow, 2, 2),
         ("config_ex.activation", activation, 4, 3),
@@ -154,8 +156,8 @@ def config_ld(
 ) -> Command:
     """Configure mvin number `load_id` (0: mvin, 1: mvin2, 2: mvin3).
 
-    `stride_bytes` separates rows in memory, `block_stride` (default `dim`) local rows separate DIM-column blocks of one mvin;
-    `shrink` loads 8-bit elements into the accumulator.
+    `stride_bytes` separates rows in memory, `block_stride` (default `dim`) local rows separate DIM-column
+    blocks of one mvin; `shrink` loads 8-bit elements into the accumulator.
     """
     rs1 = _packed(
         ("config_ld.shrink", int(shrink), 2, 2),
@@ -182,10 +184,11 @@ def config_st(
     out_rows: int = 0,
     out_columns: int = 0,
 ) -> Command:
-    """Configure mvout: memory row stride, scale and activation of accumulator rows, and max-pooling (`pool_stride` > 0).
+    """Configure mvout: memory row stride, scale and activation of accumulator rows, and max-pooling
+    (`pool_stride` > 0).
 
-    `out_rows` x `out_columns` is the un-pooled image in the accumulator, `pool_out_rows` x `pool_out_columns` what one mvout writes of the
-    pooled image whose row in memory is `pool_out_dim` pixels.
+    `out_rows` x `out_columns` is the un-pooled image in the accumulator, `pool_out_rows` x
+    `pool_out_columns` what one mvout writes of the pooled image whose row in memory is `pool_out_dim` pixels.
     """
     rs1 = _packed(
         ("config_st.activation", activation, 3, 2),
@@ -204,7 +207,8 @@ def config_st(
 
 
 def mvin(memory_address: int, address: int, columns: int, rows: int, load_id: int = 0) -> Command:
-    """Load `rows` x `columns` elements from `memory_address` (0: zeros) to local `address` under config_ld `load_id`."""
+    """Load `rows` x `columns` elements from `memory_address` (0: zeros) to local `address` under config_ld
+    `load_id`."""
     if load_id not in (0, 1, 2):
         raise InputError("mvin.load_id", "no such load configuration", value=load_id, limit="0..2")
     funct = _MVIN_FUNCTS[load_id]
@@ -225,7 +229,8 @@ def preload(
     result_columns: int,
     result_rows: int,
 ) -> Command:
-    """Preload B (weight-stationary) or D (output-stationary) from `stationary`; the next compute writes C to `result`."""
+    """Preload B (weight-stationary) or D (output-stationary) from `stationary`; the next compute writes C
+    to `result`."""
     return (
         PRELOAD,
         span(stationary_rows, stationary_columns, stationary),
@@ -236,7 +241,8 @@ def preload(
 def compute_preloaded(
     a: int, other: int, *, a_columns: int, a_rows: int, other_columns: int, other_rows: int
 ) -> Command:
-    """Multiply A with what the last preload brought; `other` is D (weight-stationary) or B (output-stationary)."""
+    """Multiply A with what the last preload brought; `other` is D (weight-stationary) or B
+    (output-stationary)."""
     return COMPUTE_PRELOADED, span(a_rows, a_columns, a), span(other_rows, other_columns, other)
 
 

@@ -1,6 +1,8 @@
-"""Encoders of Gemmini's command words that numba code can call: the same words as `isa`, on uint64, unchecked.
+"""Encoders of Gemmini's command words that numba code can call: the same words as `isa`, on uint64,
+unchecked.
 
-Arguments are non-negative integers that fit their fields (the caller has checked); every function returns one np.uint64.
+Arguments are non-negative integers that fit their fields (the caller has checked); every function returns
+one np.uint64.
 """
 
 from __future__ import annotations

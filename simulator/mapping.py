@@ -1,0 +1,209 @@
+"""`Mapping`: how an ArrayNest is cut into tiles and ordered on the machine; what buffers that takes; whether they fit.
+
+The loops, outermost first, of a mapping with `order` "pixels_outer" ("channels_outer" swaps the first two lines):
+
+    for every repeat
+      for every pixel tile (images, out_rows, out_columns)
+        for every out_channels tile
+          for every reduction tile (kernel_rows, kernel_columns, in_channels)
+            on chip: for out_channel block, kernel row, kernel column, in_channel block: preload the DIM x DIM weights,
+                     for image, row, block of up to DIM columns: compute            (weight-stationary)
+          store the C tile (partial sums never leave the accumulator)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from model_ir.errors import InfeasibleError, InputError
+from simulator.accelerator import Accelerator, Dataflow
+from simulator.array_nest import ArrayNest
+
+Order = Literal["pixels_outer", "channels_outer"]
+Placement = Literal["tile", "panel", "whole"]
+
+
+def ceil_div(amount: int, size: int) -> int:
+    """Smallest integer not below amount / size."""
+    return -(-amount // size)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """Elements of each loop that are on chip at a time; the last tile of a loop may be smaller."""
+
+    images: int
+    out_rows: int
+    out_columns: int
+    out_channels: int
+    kernel_rows: int
+    kernel_columns: int
+    in_channels: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mapping:
+    """`tile` sizes, outer loop `order` and where each input operand lives.
+
+    A placement of "tile" streams one tile at a time (reloaded whenever the loops move to another tile), "panel" keeps all reduction tiles
+    of the current outer tile while the middle loop runs (A under "pixels_outer", B under "channels_outer"), "whole" keeps the operand of the
+    current repeat. A buffer that is filled more than once in the run is double, so that the next fill overlaps the computation.
+    """
+
+    dataflow: Dataflow
+    tile: Tile
+    order: Order
+    a_placement: Placement
+    b_placement: Placement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TileCounts:
+    """Number of tiles of each outer loop of one repeat: pixels, output channels, reduction."""
+
+    pixels: int
+    channels: int
+    reduction: int
+
+
+def tile_counts(nest: ArrayNest, tile: Tile) -> TileCounts:
+    """How many tiles each outer loop has (last ones may be partial)."""
+    return TileCounts(
+        pixels=ceil_div(nest.images, tile.images)
+        * ceil_div(nest.out_rows, tile.out_rows)
+        * ceil_div(nest.out_columns, tile.out_columns),
+        channels=ceil_div(nest.out_channels, tile.out_channels),
+        reduction=ceil_div(nest.kernel_rows, tile.kernel_rows)
+        * ceil_div(nest.kernel_columns, tile.kernel_columns)
+        * ceil_div(nest.in_channels, tile.in_channels),
+    )
+
+
+def input_extent(out_size: int, stride: int, kernel_size: int, dilation: int) -> int:
+    """Input rows (or columns) under `out_size` output rows and `kernel_size` kernel rows, padding included."""
+    return (out_size - 1) * stride + (kernel_size - 1) * dilation + 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Buffers:
+    """Rows of one copy of each on-chip buffer and the number of copies."""
+
+    a_rows: int
+    a_copies: int
+    b_rows: int
+    b_copies: int
+    c_rows: int
+    c_copies: int
+
+    @property
+    def scratchpad_rows(self) -> int:
+        """Scratchpad rows in use."""
+        return self.a_rows * self.a_copies + self.b_rows * self.b_copies
+
+    @property
+    def accumulator_rows(self) -> int:
+        """Accumulator rows in use."""
+        return self.c_rows * self.c_copies
+
+
+def a_is_reloaded(counts: TileCounts, mapping: Mapping) -> bool:
+    """Whether the loops come back to an A tile after its buffer was given to another (then A is read once per channel tile)."""
+    if mapping.a_placement != "tile" or counts.pixels == counts.reduction == 1:
+        return False
+    return mapping.order == "channels_outer" or counts.reduction > 1
+
+
+def b_is_reloaded(counts: TileCounts, mapping: Mapping) -> bool:
+    """Whether the loops come back to a B tile after its buffer was given to another (then B is read once per pixel tile)."""
+    if mapping.b_placement != "tile" or counts.channels == counts.reduction == 1:
+        return False
+    return mapping.order == "pixels_outer" or counts.reduction > 1
+
+
+def a_passes(counts: TileCounts, mapping: Mapping) -> int:
+    """Times all of A crosses the memory port per repeat (overlap of convolution windows not counted)."""
+    return counts.channels if a_is_reloaded(counts, mapping) else 1
+
+
+def b_passes(counts: TileCounts, mapping: Mapping) -> int:
+    """Times all of B crosses the memory port per repeat."""
+    return counts.pixels if b_is_reloaded(counts, mapping) else 1
+
+
+def buffers(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> Buffers:
+    """On-chip rows that `mapping` takes.
+
+    A scratchpad row holds DIM channels of one input pixel (DIM pixels of one channel where A is stored transposed), or DIM output
+    channels of one (kernel position, in_channel) of B (DIM in_channels of one output channel where B is stored transposed).
+    """
+    dim, tile, counts = accelerator.dim, mapping.tile, tile_counts(nest, mapping.tile)
+    whole_a, whole_b = mapping.a_placement == "whole", mapping.b_placement == "whole"
+    panel_a, panel_b = mapping.a_placement == "panel", mapping.b_placement == "panel"
+
+    channels = nest.in_channels if whole_a or panel_a else tile.in_channels
+    kernel_rows = nest.kernel_rows if whole_a or panel_a else tile.kernel_rows
+    kernel_columns = nest.kernel_columns if whole_a or panel_a else tile.kernel_columns
+    out_rows, out_columns = (nest.out_rows, nest.out_columns) if whole_a else (tile.out_rows, tile.out_columns)
+    images = nest.images if whole_a else tile.images
+    if nest.transpose_a:
+        a_rows = channels * ceil_div(out_columns, dim)
+    else:
+        rows = input_extent(out_rows, nest.row_stride, kernel_rows, nest.row_dilation)
+        columns = input_extent(out_columns, nest.column_stride, kernel_columns, nest.column_dilation)
+        a_rows = images * rows * columns * ceil_div(channels, dim)
+
+    reduction_whole = whole_b or panel_b
+    positions = nest.kernel_rows * nest.kernel_columns if reduction_whole else tile.kernel_rows * tile.kernel_columns
+    channels = nest.in_channels if reduction_whole else tile.in_channels
+    out_channels = nest.out_channels if whole_b else tile.out_channels
+    if nest.transpose_b:
+        b_rows = positions * out_channels * ceil_div(channels, dim)
+    else:
+        b_rows = positions * channels * ceil_div(out_channels, dim)
+
+    repeats = nest.repeat_count
+    a_filled_once = repeats == 1 and (whole_a or counts.pixels == 1 and (panel_a or counts.reduction == 1))
+    b_filled_once = repeats == 1 and (whole_b or counts.channels == 1 and (panel_b or counts.reduction == 1))
+    return Buffers(
+        a_rows=a_rows,
+        a_copies=1 if a_filled_once else 2,
+        b_rows=b_rows,
+        b_copies=1 if b_filled_once else 2,
+        c_rows=tile.images * tile.out_rows * tile.out_columns * ceil_div(tile.out_channels, dim),
+        c_copies=1 if repeats * counts.pixels * counts.channels == 1 else 2,
+    )
+
+
+def check_legal(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> Buffers:
+    """Return the buffers of a mapping that fits; raise InfeasibleError saying what demand exceeds which capacity by how much."""
+    if mapping.dataflow not in accelerator.array.dataflows:
+        raise InputError(f"accelerator {accelerator.name}", "dataflow not available", value=mapping.dataflow)
+    if mapping.a_placement == "panel" and mapping.order != "pixels_outer":
+        raise InputError("mapping.a_placement", "a panel of A needs the pixel loop outermost", value=mapping.order)
+    if mapping.b_placement == "panel" and mapping.order != "channels_outer":
+        raise InputError("mapping.b_placement", "a panel of B needs the channel loop outermost", value=mapping.order)
+    for name in Tile.__dataclass_fields__:
+        size, limit = getattr(mapping.tile, name), getattr(nest, name)
+        if not 1 <= size <= limit:
+            raise InputError(f"mapping.tile.{name}", "tile outside its loop", value=size, limit=limit)
+    if not channel_tiles_are_blocks(nest, mapping.tile, accelerator.dim):
+        raise InputError(
+            "mapping.tile", f"channel tiles must be multiples of DIM = {accelerator.dim}", value=mapping.tile
+        )
+    needed = buffers(nest, mapping, accelerator)
+    for what, demand, capacity in (
+        ("scratchpad", needed.scratchpad_rows, accelerator.scratchpad_rows),
+        ("accumulator", needed.accumulator_rows, accelerator.accumulator_rows),
+    ):
+        if demand > capacity:
+            raise InfeasibleError(what, demand=demand, capacity=capacity, unit="rows", hint="take a smaller tile")
+    return needed
+
+
+def channel_tiles_are_blocks(nest: ArrayNest, tile: Tile, dim: int) -> bool:
+    """Channel tiles that do not reach the end of their loop are whole blocks of the array."""
+    return all(
+        size % dim == 0 or size == whole
+        for size, whole in ((tile.in_channels, nest.in_channels), (tile.out_channels, nest.out_channels))
+    )

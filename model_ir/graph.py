@@ -22,8 +22,8 @@ from model_ir.tensor import Tensor
 class Graph:
     """A network. `ops` are in topological order; `tensors` holds every tensor by name.
 
-    `parameters` names the tensors that are weights or other constants; `constants` has the values of those that are known (a parameter
-    without a value is a stripped or never-materialised weight). `origin` is the file or builder it came from, for messages.
+    `parameters` names the tensors that are weights or other constants; `constants` has the values of those that are
+    known (a parameter without a value is a stripped or never-materialised weight). `origin` is the file or builder it came from, for messages.
     """
 
     name: str
@@ -58,8 +58,8 @@ class Graph:
 def verify(graph: Graph) -> Graph:
     """Return `graph` if it is well formed; otherwise raise InputError naming what is wrong.
 
-    Checks: every tensor defined once and before use, inputs and outputs present, recorded shapes equal to each operator's rule,
-    constants of the recorded shape.
+    Checks: every tensor defined once and before use, inputs and outputs present, recorded shapes equal to each
+    operator's rule, constants of the recorded shape.
     """
     where = graph.origin or graph.name
     defined = set(graph.inputs) | set(graph.parameters)
@@ -93,7 +93,8 @@ def verify(graph: Graph) -> Graph:
 def execute(graph: Graph, feeds: Mapping[str, Any], xp: Any = np) -> dict[str, Any]:
     """Run the graph's reference definitions on `xp` (numpy or jax.numpy) and return the outputs by name.
 
-    `feeds` gives every graph input, and every parameter that has no value of its own. Raises InputError when one is missing or misshapen.
+    `feeds` gives every graph input, and every parameter that has no value of its own. Raises InputError when one is
+    missing or misshapen.
     """
     where = graph.origin or graph.name
     values: dict[str, Any] = {}
@@ -120,7 +121,7 @@ def execute(graph: Graph, feeds: Mapping[str, Any], xp: Any = np) -> dict[str, A
 
 
 def random_parameters(graph: Graph, seed: int = 0) -> dict[str, npt.NDArray[Any]]:
-    """Values for the parameters that have none: normal, scaled by 1/sqrt(fan-in) so that deep networks neither vanish nor overflow."""
+    """Values for the parameters that have none: normal, scaled by 1/sqrt(fan-in) so that deep networks stay finite."""
     generator = np.random.default_rng(seed)
     values: dict[str, npt.NDArray[Any]] = {}
     for name in sorted(graph.parameters - set(graph.constants)):

@@ -14,7 +14,8 @@ from model_ir.precision import Precision
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AffineIndex:
-    """One tensor axis addressed by the loops: `offset + sum(coefficient * loop variable)`; an index outside the axis reads zero
+    """One tensor axis addressed by the loops: `offset + sum(coefficient * loop variable)`; an index outside the axis
+    reads zero
     (padding)."""
 
     terms: tuple[tuple[str, int], ...]
@@ -25,8 +26,9 @@ class AffineIndex:
 class Access:
     """How the nest reads or writes one tensor.
 
-    `shape` and `indices` are in storage order (the last axis is contiguous in memory: activations channels-last, convolution weights
-    kernel-row, kernel-column, input channel, output channel). `constant` says the tensor is a parameter.
+    `shape` and `indices` are in storage order (the last axis is contiguous in memory: activations channels-last,
+    convolution weights kernel-row, kernel-column, input channel, output channel). `constant` says the tensor is a
+    parameter.
     """
 
     tensor: str
@@ -53,10 +55,10 @@ NestKind = Literal["mac", "elementwise", "move"]
 class LoopNest:
     """Iteration space `dims` (name, size), the operands read, the one written, and the work at each point.
 
-    `kind` "mac": each point multiplies the elements of `reads[0]` and `reads[1]` and adds to `write`; `reads[2]`, where there is one, is the
-    bias that `write` starts from. "elementwise": each point applies `function` (`flops_per_point` operations, several passes for
-    reductions such as softmax). "move": no arithmetic, only data in another place; `function` is "view" when storage order
-    does not change at all.
+    `kind` "mac": each point multiplies the elements of `reads[0]` and `reads[1]` and adds to `write`; `reads[2]`,
+    where there is one, is the bias that `write` starts from. "elementwise": each point applies `function`
+    (`flops_per_point` operations, several passes for reductions such as softmax). "move": no arithmetic, only data in
+    another place; `function` is "view" when storage order does not change at all.
     """
 
     name: str

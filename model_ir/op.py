@@ -1,7 +1,7 @@
 """`Op`: the base of every operator. One subclass per operator kind, in `model_ir/ops/`.
 
-A subclass gives a shape rule, one reference definition that runs on numpy and on jax.numpy alike, and its loop nest. It never costs itself
-and never knows a file format.
+A subclass gives a shape rule, one reference definition that runs on numpy and on jax.numpy alike, and its loop nest.
+It never costs itself and never knows a file format.
 """
 
 from __future__ import annotations

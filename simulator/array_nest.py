@@ -1,8 +1,9 @@
 """`ArrayNest`: a multiply-accumulate loop nest as Gemmini's array sees it, a matmul or a convolution in one vocabulary.
 
-A matmul C[i, j] = sum_k A[i, k] B[k, j] is the case of one image, one output row, `out_columns` = i, `out_channels` = j,
-`in_channels` = k and a 1x1 kernel. `array_nest` derives the view from any LoopNest whose accesses have that form, by the roles of the
-loops (in A and C: pixels; in B and C: output channels; in A and B: reduction; in all: repeats), never by the operator's name.
+A matmul C[i, j] = sum_k A[i, k] B[k, j] is the case of one image, one output row, `out_columns` = i, `out_channels` =
+j, `in_channels` = k and a 1x1 kernel. `array_nest` derives the view from any LoopNest whose accesses have that form,
+by the roles of the loops (in A and C: pixels; in B and C: output channels; in A and B: reduction; in all: repeats),
+never by the operator's name.
 """
 
 from __future__ import annotations
@@ -27,9 +28,10 @@ class ArrayNest:
 
     Storage: A is [image, in_row, in_column, channel] with `a_stride` elements from one pixel to the next; B is
     [kernel_row, kernel_column, in_channel, out_channel] with `b_stride` elements from one in_channel to the next; C is
-    [image, out_row, out_column, channel] with `c_stride` elements from one pixel to the next; the bias is one int32 per out_channel.
-    `transpose_a`: A is stored [in_channel, out_column] (matmuls only), `a_stride` apart. `transpose_b`: B is stored
-    [out_channel, in_channel], `b_stride` apart. An input pixel outside the image reads zero.
+    [image, out_row, out_column, channel] with `c_stride` elements from one pixel to the next; the bias is one int32
+    per out_channel. `transpose_a`: A is stored [in_channel, out_column] (matmuls only), `a_stride` apart.
+    `transpose_b`: B is stored [out_channel, in_channel], `b_stride` apart. An input pixel outside the image reads
+    zero.
     """
 
     images: int

@@ -12,8 +12,8 @@ import numpy.typing as npt
 class Cost:
     """Cycles, traffic and energy of one layer (or of a sum of layers) on one machine.
 
-    `compute_cycles`, `read_cycles` and `write_cycles` are the busy cycles of the array, of the port's read direction and of
-    its write direction; `cycles` is the latency after overlap and is never below any of them.
+    `compute_cycles`, `read_cycles` and `write_cycles` are the busy cycles of the array, of the port's read direction
+    and of its write direction; `cycles` is the latency after overlap and is never below any of them.
     """
 
     cycles: float
@@ -37,7 +37,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
-    """Activity intervals: unit name index into `units`, program index of the command, [start, end) cycles; arrays (m,)."""
+    """Activity intervals as arrays (m,): index into `units`, program index of the command, [start, end) cycles."""
 
     units: tuple[str, ...]
     unit: npt.NDArray[np.int8]
@@ -50,8 +50,9 @@ class Trace:
 class Result:
     """What the cycle-level engine observed for one Program.
 
-    `cycles` counts from the first command accepted to the last busy cycle, inclusive. `stall_cycles` maps a cause to the cycles in
-    which the array had work in the machine but fired no row, so `execute_busy_cycles + sum(stall_cycles) == cycles`.
+    `cycles` counts from the first command accepted to the last busy cycle, inclusive. `stall_cycles` maps a cause to
+    the cycles in which the array had work in the machine but fired no row, so `execute_busy_cycles +
+    sum(stall_cycles) == cycles`.
     """
 
     cycles: int

@@ -46,9 +46,10 @@ class Tile:
 class Mapping:
     """`tile` sizes, outer loop `order` and where each input operand lives.
 
-    A placement of "tile" streams one tile at a time (reloaded whenever the loops move to another tile), "panel" keeps all reduction tiles
-    of the current outer tile while the middle loop runs (A under "pixels_outer", B under "channels_outer"), "whole" keeps the operand of the
-    current repeat. A buffer that is filled more than once in the run is double, so that the next fill overlaps the computation.
+    A placement of "tile" streams one tile at a time (reloaded whenever the loops move to another tile), "panel" keeps
+    all reduction tiles of the current outer tile while the middle loop runs (A under "pixels_outer", B under
+    "channels_outer"), "whole" keeps the operand of the current repeat. A buffer that is filled more than once in the
+    run is double, so that the next fill overlaps the computation.
     """
 
     dataflow: Dataflow
@@ -108,14 +109,14 @@ class Buffers:
 
 
 def a_is_reloaded(counts: TileCounts, mapping: Mapping) -> bool:
-    """Whether the loops come back to an A tile after its buffer was given to another (then A is read once per channel tile)."""
+    """Whether the loops come back to an A tile whose buffer was given to another (A is read once per channel tile)."""
     if mapping.a_placement != "tile" or counts.pixels == counts.reduction == 1:
         return False
     return mapping.order == "channels_outer" or counts.reduction > 1
 
 
 def b_is_reloaded(counts: TileCounts, mapping: Mapping) -> bool:
-    """Whether the loops come back to a B tile after its buffer was given to another (then B is read once per pixel tile)."""
+    """Whether the loops come back to a B tile whose buffer was given to another (B is read once per pixel tile)."""
     if mapping.b_placement != "tile" or counts.channels == counts.reduction == 1:
         return False
     return mapping.order == "pixels_outer" or counts.reduction > 1
@@ -134,8 +135,9 @@ def b_passes(counts: TileCounts, mapping: Mapping) -> int:
 def buffers(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> Buffers:
     """On-chip rows that `mapping` takes.
 
-    A scratchpad row holds DIM channels of one input pixel (DIM pixels of one channel where A is stored transposed), or DIM output
-    channels of one (kernel position, in_channel) of B (DIM in_channels of one output channel where B is stored transposed).
+    A scratchpad row holds DIM channels of one input pixel (DIM pixels of one channel where A is stored transposed),
+    or DIM output channels of one (kernel position, in_channel) of B (DIM in_channels of one output channel where B is
+    stored transposed).
     """
     dim, tile, counts = accelerator.dim, mapping.tile, tile_counts(nest, mapping.tile)
     whole_a, whole_b = mapping.a_placement == "whole", mapping.b_placement == "whole"
@@ -176,7 +178,7 @@ def buffers(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> Buff
 
 
 def check_legal(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> Buffers:
-    """Return the buffers of a mapping that fits; raise InfeasibleError saying what demand exceeds which capacity by how much."""
+    """Return the buffers of a mapping that fits; raise InfeasibleError saying which capacity is exceeded by how much."""
     if mapping.dataflow not in accelerator.array.dataflows:
         raise InputError(f"accelerator {accelerator.name}", "dataflow not available", value=mapping.dataflow)
     if mapping.a_placement == "panel" and mapping.order != "pixels_outer":

@@ -15,8 +15,8 @@ import numpy.typing as npt
 class Program:
     """Commands in program order.
 
-    `funct` uint8 (n,), `rs1` and `rs2` uint64 (n,): exactly the fields of Gemmini's RoCC instructions. DRAM addresses are
-    byte addresses in the 64-bit space the memory image of the functional engine is placed in.
+    `funct` uint8 (n,), `rs1` and `rs2` uint64 (n,): exactly the fields of Gemmini's RoCC instructions. DRAM addresses
+    are byte addresses in the 64-bit space the memory image of the functional engine is placed in.
     """
 
     funct: npt.NDArray[np.uint8]

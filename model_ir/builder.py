@@ -55,7 +55,7 @@ class GraphBuilder:
         return op.outputs
 
     def apply(self, op_type: type[OpType], *inputs: str, name: str = "", **attributes: Any) -> str:
-        """Append an operator with one output named after it and return that output (default name: kind and position)."""
+        """Append an operator with one output named after it and return that output (default name: kind_position)."""
         label = name or f"{op_type.__name__.lower()}_{len(self.ops)}"
         return self.add(op_type(name=label, inputs=inputs, outputs=(label,), **attributes))[0]
 

@@ -165,8 +165,8 @@ def buffers(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> Buff
         b_rows = positions * channels * ceil_div(out_channels, dim)
 
     repeats = nest.repeat_count
-    a_filled_once = repeats == 1 and (whole_a or counts.pixels == 1 and (panel_a or counts.reduction == 1))
-    b_filled_once = repeats == 1 and (whole_b or counts.channels == 1 and (panel_b or counts.reduction == 1))
+    a_filled_once = repeats == 1 and (whole_a or (counts.pixels == 1 and (panel_a or counts.reduction == 1)))
+    b_filled_once = repeats == 1 and (whole_b or (counts.channels == 1 and (panel_b or counts.reduction == 1)))
     return Buffers(
         a_rows=a_rows,
         a_copies=1 if a_filled_once else 2,
@@ -178,7 +178,7 @@ def buffers(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> Buff
 
 
 def check_legal(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> Buffers:
-    """Return the buffers of a mapping that fits; raise InfeasibleError saying which capacity is exceeded by how much."""
+    """Return the buffers of a mapping that fits; InfeasibleError says what exceeds which capacity by how much."""
     if mapping.dataflow not in accelerator.array.dataflows:
         raise InputError(f"accelerator {accelerator.name}", "dataflow not available", value=mapping.dataflow)
     if mapping.a_placement == "panel" and mapping.order != "pixels_outer":

@@ -23,8 +23,8 @@ class Graph:
     """A network. `ops` are in topological order; `tensors` holds every tensor by name.
 
     `parameters` names the tensors that are weights or other constants; `constants` has the values of those that are
-    known (a parameter without a value is a stripped or never-materialised weight). `origin` is the file or builder it came
-    from, for messages.
+    known (a parameter without a value is a stripped or never-materialised weight). `origin` is the file or builder it
+    came from, for messages.
     """
 
     name: str

@@ -36,6 +36,7 @@ class Access:
     indices: tuple[AffineIndex, ...]
     precision: Precision
     constant: bool = False
+    touched_elements: int | None = None
 
     @property
     def elements(self) -> int:
@@ -46,6 +47,12 @@ class Access:
     def bytes(self) -> int:
         """Bytes of the whole tensor."""
         return -(-self.elements * self.precision.bits // 8)
+
+    @property
+    def touched_bytes(self) -> int:
+        """Bytes of the elements that the nest reaches (a gather or a strided read leaves the rest alone)."""
+        elements = self.elements if self.touched_elements is None else self.touched_elements
+        return -(-elements * self.precision.bits // 8)
 
 
 NestKind = Literal["mac", "elementwise", "move"]
@@ -86,8 +93,8 @@ class LoopNest:
 
     @property
     def compulsory_bytes(self) -> int:
-        """Bytes moved if every operand crosses the memory port exactly once."""
-        return sum(access.bytes for access in self.reads) + self.write.bytes
+        """Bytes moved if every element that is needed crosses the memory port exactly once."""
+        return sum(access.touched_bytes for access in self.reads) + self.write.touched_bytes
 
     @property
     def arithmetic_intensity(self) -> float:

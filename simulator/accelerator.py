@@ -25,6 +25,8 @@ class Array(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     minimum_rows_per_compute: int
     """A compute with a garbage preload occupies the mesh for at least this many rows (4 in Gemmini)."""
     matmuls_in_flight: int
+    mesh_output_bits: int = 20
+    """Bits of a partial sum as it leaves the mesh (spatialArrayOutputType in Configs.scala)."""
 
 
 class Scratchpad(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,6 +57,10 @@ class Dma(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     request_bytes: int
     requests_in_flight: int
     mvin_scale_latency_cycles: int
+    mvin_scale_units: int = 4
+    """Elements a cycle that a mvin scale other than one passes (num_scale_units of mvin_scale_args, Configs.scala)."""
+    port_latency_cycles: int = 2
+    """Buffers between the DMA and the memory port, each way (two TLBuffers, Scratchpad.scala)."""
 
 
 class Memory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -72,6 +78,14 @@ class Queues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     load_entries: int
     execute_entries: int
     store_entries: int
+    load_command_entries: int = 8
+    """Commands queued before the load controller (ld_queue_length, Configs.scala)."""
+    store_command_entries: int = 2
+    """Commands queued before the store controller (st_queue_length, Configs.scala)."""
+    front_queues: int = 4
+    """Two-entry queues from the host to the reservation station: raw, loop_conv, loop_matmul, unrolled
+    (Controller.scala)."""
+    front_queue_entries: int = 2
 
 
 class VectorUnit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -114,6 +128,8 @@ class Accelerator(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     queues: Queues
     fused_activations: tuple[str, ...]
     """Functions applied for free as accumulator rows are stored (relu in every Gemmini; gelu with the normaliser)."""
+    store_path_functions: tuple[str, ...] = ()
+    """Functions that accumulator and writer do without the array: max_pool (pooling writer), add (adding mvin)."""
     vector_unit: VectorUnit | None = None
     host: Host
     energy: Energy

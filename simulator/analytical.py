@@ -1,0 +1,266 @@
+"""Analytical cost of a mapping: a double-buffered tile model with exact counts and no fitted number.
+
+Array, read direction and write direction of the memory port each get the cycles of all their work; they overlap
+perfectly but for what no schedule can overlap (the first load, the last store). So the model is a lower bound of the
+cycle engine and never below the roofline. Rates are Gemmini's (its RTL's closed forms): see each function.
+`simulator.tile_sums` holds the sums over tiles.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from simulator.accelerator import Accelerator
+from simulator.array_nest import ArrayNest
+from simulator.cost import Cost
+from simulator.energy import energy_pj
+from simulator.mapping import (
+    Mapping,
+    TileCounts,
+    a_passes,
+    b_passes,
+    ceil_div,
+    check_legal,
+    tile_counts,
+)
+from simulator.tile_sums import (
+    column_axis,
+    line_cycles,
+    output_blocks,
+    pixel_blocks,
+    preload_cycles,
+    row_axis,
+    row_beats,
+    row_requests,
+    row_write_cycles,
+    sum_of_touched,
+    tile_sizes,
+)
+
+MODEL_VERSION = 1
+"""Changes whenever a cost changes: part of the key of every stored schedule."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """What one operand moves over the memory port in all repeats."""
+
+    beats: int
+    requests: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ramps:
+    """Cycles that no schedule overlaps, whatever the mapping."""
+
+    before_compute: int
+    """Until the first weights can enter the array."""
+    before_store: int
+    """Until the first finished output row can leave."""
+    after_compute: int
+    """From the last row entering the array to the acknowledgement of the last store."""
+    after_store: int
+    """From the last beat written to its acknowledgement."""
+
+
+def analytical(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> Cost:
+    """Cost of `nest` under `mapping`; cycles is the latency with perfect overlap of array, loads and stores.
+
+    Raises InputError or InfeasibleError where the mapping is not legal (`check_legal`).
+    """
+    check_legal(nest, mapping, accelerator)
+    counts = tile_counts(nest, mapping.tile)
+    loads = (
+        a_stream(nest, mapping, counts, accelerator),
+        b_stream(nest, mapping, counts, accelerator),
+        bias_stream(nest, mapping, accelerator),
+    )
+    store = c_stream(nest, mapping, accelerator)
+    compute = compute_cycles(nest, mapping, accelerator)
+    read = read_cycles(
+        sum(load.beats for load in loads), sum(load.requests for load in loads), store.requests, accelerator
+    )
+    write = store.beats
+    cycles = latency(compute, read, write, ramps(nest, accelerator))
+    return _cost(nest, mapping, accelerator, cycles, (compute, read, write), loads, store)
+
+
+def latency(compute: int, read: int, write: int, ramp: Ramps) -> int:
+    """Cycles of three overlapping activities with what precedes and follows each at least."""
+    return max(
+        ramp.before_compute + compute + ramp.after_compute,
+        read + ramp.after_compute,
+        ramp.before_store + write + ramp.after_store,
+    )
+
+
+def ramps(nest: ArrayNest, accelerator: Accelerator) -> Ramps:
+    """The least start-up and drain of any mapping of `nest`.
+
+    Before the first preload its weights' rows arrive, a beat each after the memory's latency; the first store waits
+    for one block's whole reduction. A row takes rows + columns - 1 + output delay through the mesh, then the
+    accumulator's read and scaling latency.
+    """
+    array, memory, dim = accelerator.array, accelerator.memory, accelerator.dim
+    first_rows = min(dim, nest.out_channels if nest.transpose_b else nest.in_channels)
+    before_compute = memory.latency_cycles + first_rows * memory.cycles_per_beat
+    mesh = array.rows * (1 + array.tile_latency_cycles) + array.columns - 1 + array.output_delay_cycles
+    out = accelerator.accumulator.read_latency_cycles + accelerator.accumulator.scale_latency_cycles
+    after_store = memory.latency_cycles
+    return Ramps(
+        before_compute=before_compute,
+        before_store=before_compute + _reduction_blocks(nest, dim) * dim + mesh + out,
+        after_compute=mesh + out + after_store,
+        after_store=after_store,
+    )
+
+
+def compute_cycles(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> int:
+    """Cycles in which rows enter the array, all repeats.
+
+    Weight-stationary: every DIM x DIM weight block meets every line of the pixel tile, and one operation per tile and
+    block carries the weights in. Output-stationary: DIM cycles for every block of pixels, output channels and
+    reduction.
+    """
+    array, tile, dim = accelerator.array, mapping.tile, accelerator.dim
+    weight_blocks = nest.repeat_count * _reduction_blocks(nest, dim) * ceil_div(nest.out_channels, dim)
+    if mapping.dataflow == "os":
+        return weight_blocks * pixel_blocks(nest, tile, dim) * dim
+    lines = nest.images * nest.out_rows
+    tiles_of_lines = ceil_div(nest.images, tile.images) * ceil_div(nest.out_rows, tile.out_rows)
+    columns = (nest.out_columns, tile.out_columns, dim, array.minimum_rows_per_compute)
+    return weight_blocks * (lines * line_cycles(*columns) + tiles_of_lines * preload_cycles(*columns))
+
+
+def read_cycles(beats: int, requests: int, acknowledgements: int, accelerator: Accelerator) -> int:
+    """Cycles of the response channel, which write acknowledgements share, and of the reader's table of requests in
+    flight (each holds its place for the memory's latency)."""
+    memory = accelerator.memory
+    by_bandwidth = (beats + acknowledgements) * memory.cycles_per_beat
+    by_latency = ceil_div(requests * memory.latency_cycles, accelerator.dma.requests_in_flight)
+    return max(by_bandwidth, by_latency)
+
+
+def a_stream(nest: ArrayNest, mapping: Mapping, counts: TileCounts, accelerator: Accelerator) -> Stream:
+    """Loads of the input operand: pixels inside the image only, overlapping windows as often as tiles need them."""
+    tile, placement = mapping.tile, mapping.a_placement
+    passes = nest.repeat_count * a_passes(counts, mapping)
+    in_channels = tile.in_channels if placement == "tile" else nest.in_channels
+    out_rows, out_columns = (
+        (nest.out_rows, nest.out_columns) if placement == "whole" else (tile.out_rows, tile.out_columns)
+    )
+    if nest.transpose_a:
+        rows = passes * nest.images * nest.out_rows * nest.in_channels
+        return Stream(
+            beats=rows * row_beats(nest.out_columns, out_columns, accelerator),
+            requests=rows * row_requests(nest.out_columns, out_columns, accelerator),
+            bytes=rows * nest.out_columns * accelerator.input_bytes,
+        )
+    kernel_rows, kernel_columns = (
+        (tile.kernel_rows, tile.kernel_columns) if placement == "tile" else (nest.kernel_rows, nest.kernel_columns)
+    )
+    pixels = nest.images * sum_of_touched(row_axis(nest), out_rows, kernel_rows)
+    rows = passes * pixels * sum_of_touched(column_axis(nest), out_columns, kernel_columns)
+    return Stream(
+        beats=rows * row_beats(nest.in_channels, in_channels, accelerator),
+        requests=rows * row_requests(nest.in_channels, in_channels, accelerator),
+        bytes=rows * nest.in_channels * accelerator.input_bytes,
+    )
+
+
+def b_stream(nest: ArrayNest, mapping: Mapping, counts: TileCounts, accelerator: Accelerator) -> Stream:
+    """Loads of the weights."""
+    tile, placement = mapping.tile, mapping.b_placement
+    passes = nest.repeat_count * b_passes(counts, mapping) * nest.kernel_rows * nest.kernel_columns
+    if nest.transpose_b:
+        rows, row, part = nest.out_channels, nest.in_channels, tile.in_channels
+        part = part if placement == "tile" else row
+    else:
+        rows, row, part = nest.in_channels, nest.out_channels, tile.out_channels
+        part = row if placement == "whole" else part
+    return Stream(
+        beats=passes * rows * row_beats(row, part, accelerator),
+        requests=passes * rows * row_requests(row, part, accelerator),
+        bytes=passes * rows * row * accelerator.input_bytes,
+    )
+
+
+def bias_stream(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> Stream:
+    """Loads of the bias: one row of up to DIM accumulators for every block of up to DIM accumulator rows, repeated on
+    chip."""
+    if not nest.bias:
+        return Stream(beats=0, requests=0, bytes=0)
+    blocks = nest.repeat_count * output_blocks(nest, mapping.tile, accelerator.dim)
+    widths = tuple(
+        (columns * accelerator.accumulator_bytes, count)
+        for columns, count in tile_sizes(nest.out_channels, accelerator.dim)
+    )
+    return Stream(
+        beats=blocks * sum(count * ceil_div(width, accelerator.dma.bus_bytes) for width, count in widths),
+        requests=blocks * sum(count * ceil_div(width, accelerator.dma.request_bytes) for width, count in widths),
+        bytes=blocks * nest.out_channels * accelerator.accumulator_bytes,
+    )
+
+
+def c_stream(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> Stream:
+    """Stores of the output, each element once; `beats` are the writer's cycles, `requests` are acknowledged one by
+    one."""
+    rows, tile = nest.repeat_count * nest.pixels, mapping.tile.out_channels
+    return Stream(
+        beats=rows * row_write_cycles(nest.out_channels, tile, accelerator),
+        requests=rows * row_requests(nest.out_channels, tile, accelerator),
+        bytes=rows * nest.out_channels * accelerator.input_bytes,
+    )
+
+
+def _reduction_blocks(nest: ArrayNest, dim: int) -> int:
+    return nest.kernel_rows * nest.kernel_columns * ceil_div(nest.in_channels, dim)
+
+
+def _cost(
+    nest: ArrayNest,
+    mapping: Mapping,
+    accelerator: Accelerator,
+    cycles: int,
+    busy: tuple[int, int, int],
+    loads: tuple[Stream, Stream, Stream],
+    store: Stream,
+) -> Cost:
+    """Assemble the Cost with on-chip traffic: rows fed to the array, and a read-modify-write of the accumulator per
+    reduction block (weight-stationary) or per reduction tile (output-stationary)."""
+    a, b, bias = loads
+    dim, tile = accelerator.dim, mapping.tile
+    counts = tile_counts(nest, tile)
+    weights = nest.repeat_count * nest.reduction * nest.out_channels * accelerator.input_bytes
+    pixels = nest.repeat_count * nest.pixels
+    fed_a = pixels * nest.reduction * accelerator.input_bytes * ceil_div(nest.out_channels, dim)
+    if mapping.dataflow == "ws":
+        fed_b, updates = weights * counts.pixels, _reduction_blocks(nest, dim)
+    else:
+        fed_b, updates = weights * pixel_blocks(nest, tile, dim), counts.reduction
+    outputs = pixels * nest.out_channels * accelerator.accumulator_bytes
+    scratchpad_write = a.bytes + b.bytes
+    accumulator_write = outputs * (updates + nest.bias)
+    accumulator_read = outputs * (updates + nest.bias)
+    dram = a.bytes + b.bytes + bias.bytes + store.bytes
+    return Cost(
+        cycles=float(cycles),
+        compute_cycles=float(busy[0]),
+        read_cycles=float(busy[1]),
+        write_cycles=float(busy[2]),
+        macs=nest.macs,
+        dram_read_bytes=a.bytes + b.bytes + bias.bytes,
+        dram_write_bytes=store.bytes,
+        scratchpad_read_bytes=fed_a + fed_b,
+        scratchpad_write_bytes=scratchpad_write,
+        accumulator_read_bytes=accumulator_read,
+        accumulator_write_bytes=accumulator_write,
+        energy_pj=energy_pj(
+            accelerator,
+            macs=nest.macs,
+            scratchpad_bytes=fed_a + fed_b + scratchpad_write,
+            accumulator_bytes=accumulator_read + accumulator_write,
+            dram_bytes=dram,
+        ),
+    )

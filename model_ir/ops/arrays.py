@@ -1,4 +1,5 @@
-"""What numpy and jax.numpy call differently, in one place: data types of precisions, erf, the stable logistic function, padding."""
+"""What numpy and jax.numpy call differently, in one place: data types of precisions, erf, the stable logistic function,
+padding."""
 
 from __future__ import annotations
 
@@ -57,5 +58,6 @@ def pad_spatial(xp: Any, x: Any, pads: Sequence[int], value: Any = 0) -> Any:
 
 
 def along(shape: Sequence[int], axis: int, rank: int) -> tuple[int, ...]:
-    """`shape` placed at `axis` of `rank` axes, ones elsewhere (a vector over channels as it broadcasts over an image)."""
+    """`shape` placed at `axis` of `rank` axes, ones elsewhere (a vector over channels as it broadcasts over an
+    image)."""
     return (1,) * axis + tuple(shape) + (1,) * (rank - axis - len(shape))

@@ -1,4 +1,5 @@
-"""What operators demand of their operands: counts, axes, ranks, broadcasting. Every refusal names kind, operator, value and limit."""
+"""What operators demand of their operands: counts, axes, ranks, broadcasting. Every refusal names kind, operator, value
+and limit."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ def refusal(op: Op, problem: str, *, value: object = None, limit: object = None)
 
 
 def required(op: Op, inputs: Sequence[Tensor | None], count: int, optional: int = 0) -> tuple[Tensor, ...]:
-    """The first `count` inputs, all present; raises InputError if one is missing or more than `count + optional` are given."""
+    """The first `count` inputs, all present; raises InputError if one is missing or more than `count + optional` are
+    given."""
     if not count <= len(inputs) <= count + optional:
         limit = count if not optional else f"{count} to {count + optional}"
         raise refusal(op, "wrong number of inputs", value=len(inputs), limit=limit)
@@ -93,8 +95,8 @@ def expect_shape(op: Op, tensor: Tensor | None, shape: Shape, what: str) -> None
 def promote(*precisions: Precision) -> Precision:
     """The precision of a result of several operands.
 
-    Equal ones stay; floats win over integers and the wider float over the narrower; scaled integers of unequal scale are computed as
-    real numbers (float32); plain integers take the wider.
+    Equal ones stay; floats win over integers and the wider float over the narrower; scaled integers of unequal scale
+    are computed as real numbers (float32); plain integers take the wider.
     """
     first, *others = precisions
     if all(other == first for other in others):
@@ -108,8 +110,9 @@ def promote(*precisions: Precision) -> Precision:
 
 
 def accumulate(left: Precision, right: Precision) -> Precision:
-    """The precision of a sum of products: float operands by `promote`; integers at least 32 bits with the product of the scales
-    (an integer of zero point 0, as Jacob et al., Integer-Arithmetic-Only Inference, CVPR 2018, equation 4, leaves it)."""
+    """The precision of a sum of products: float operands by `promote`; integers at least 32 bits with the product of
+    the scales (an integer of zero point 0, as Jacob et al., Integer-Arithmetic-Only Inference, CVPR 2018, equation 4,
+    leaves it)."""
     if left.is_float or right.is_float:
         return promote(left, right)
     return Precision(bits=max(32, left.bits, right.bits), scale=left.scale * right.scale)

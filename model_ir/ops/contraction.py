@@ -1,4 +1,5 @@
-"""Operators that are sums of products: matrix multiplication, convolution, transposed convolution, Einstein summation."""
+"""Operators that are sums of products: matrix multiplication, convolution, transposed convolution, Einstein
+summation."""
 
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ class MatMul(Op):
     transpose_b: bool = False
 
     def infer(self, inputs: tuple[Tensor | None, ...]) -> tuple[Tensor, ...]:
-        """(..., i, k) x (..., k, j) [+ broadcastable bias] -> (..., i, j); a vector operand drops its axis. InputError if k differs."""
+        """(..., i, k) x (..., k, j) [+ broadcastable bias] -> (..., i, j); a vector operand drops its axis. InputError
+        if k differs."""
         a, b = required(self, inputs, 2, optional=1)
         shape = self._product_shape(a, b)
         bias = maybe(inputs, 2)
@@ -145,7 +147,8 @@ class Conv(Op):
     def loop_nest(
         self, inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor, ...], constants: frozenset[str]
     ) -> LoopNest:
-        """Loops n, g (if grouped), oc, oh, ow, ic, kh, kw (only w in 1-d; od, kd too in 3-d), oc and ic within a group."""
+        """Loops n, g (if grouped), oc, oh, ow, ic, kh, kw (only w in 1-d; od, kd too in 3-d), oc and ic within a
+        group."""
         x, weight = required(self, inputs, 2, optional=1)
         bias, result = maybe(inputs, 2), outputs[0]
         kernel, sizes = weight.shape[2:], result.shape[2:]
@@ -200,7 +203,8 @@ def convolve(
     dilations: tuple[int, ...],
     group: int,
 ) -> Any:
-    """Grouped convolution by im2col, as many kernel positions at a time as `COLUMN_ELEMENTS` allows, one matrix product each."""
+    """Grouped convolution by im2col, as many kernel positions at a time as `COLUMN_ELEMENTS` allows, one matrix product
+    each."""
     batch, channels = x.shape[:2]
     out_channels, group_channels, *kernel = weight.shape
     padded = pad_spatial(xp, x, pads)
@@ -274,8 +278,8 @@ class ConvTranspose(Op):
         )
 
     def evaluate(self, xp: Any, *inputs: Any) -> tuple[Any, ...]:
-        """A stride-1 convolution of the zero-spread input with the flipped kernel (Dumoulin and Visin, A guide to convolution
-        arithmetic for deep learning, 2016, section 4), cropped by `pads`."""
+        """A stride-1 convolution of the zero-spread input with the flipped kernel (Dumoulin and Visin, A guide to
+        convolution arithmetic for deep learning, 2016, section 4), cropped by `pads`."""
         x, weight, bias = (*inputs, None)[:3]
         rank = x.ndim - 2
         kernel = weight.shape[2:]
@@ -296,8 +300,8 @@ class ConvTranspose(Op):
     def loop_nest(
         self, inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor, ...], constants: frozenset[str]
     ) -> LoopNest:
-        """Loops n, g (if grouped), oc, ih, iw, ic, kh, kw: every input pixel is scattered to output ih * stride + kh * dilation - pad,
-        so the spatial loops are loops over the input and the write index has two terms."""
+        """Loops n, g (if grouped), oc, ih, iw, ic, kh, kw: every input pixel is scattered to output ih * stride + kh *
+        dilation - pad, so the spatial loops are loops over the input and the write index has two terms."""
         x, weight = required(self, inputs, 2, optional=1)
         bias, result = maybe(inputs, 2), outputs[0]
         kernel, sizes = weight.shape[2:], x.shape[2:]
@@ -348,14 +352,15 @@ def _spread(xp: Any, x: Any, axis: int, stride: int) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Einsum(Op):
-    """Einstein summation (ONNX Einsum, numpy.einsum); `equation` may contain an ellipsis and may leave its output implicit."""
+    """Einstein summation (ONNX Einsum, numpy.einsum); `equation` may contain an ellipsis and may leave its output
+    implicit."""
 
     equation: str
 
     def infer(self, inputs: tuple[Tensor | None, ...]) -> tuple[Tensor, ...]:
         """Sizes of the output labels; InputError if the equation does not fit the operands."""
         tensors = required(self, inputs, max(1, len(inputs)))
-        terms, result, sizes = einsum.bind(self, self.equation, tensors)
+        _, result, sizes = einsum.bind(self, self.equation, tensors)
         precision = tensors[0].precision
         for tensor in tensors[1:]:
             precision = accumulate(precision, tensor.precision)
@@ -368,8 +373,9 @@ class Einsum(Op):
     def loop_nest(
         self, inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor, ...], constants: frozenset[str]
     ) -> LoopNest:
-        """Two operands without a repeated label are a "mac" nest, a matmul if one loop of each role i, j, k is enough (batch loops
-        b0, ...), else "einsum"; any other equation is elementwise over all its labels, one operation per operand and point."""
+        """Two operands without a repeated label are a "mac" nest, a matmul if one loop of each role i, j, k is enough
+        (batch loops b0, ...), else "einsum"; any other equation is elementwise over all its labels, one operation per
+        operand and point."""
         tensors = required(self, inputs, max(1, len(inputs)))
         terms, result, sizes = einsum.bind(self, self.equation, tensors)
         names = einsum.loop_names(terms, result)

@@ -1,4 +1,5 @@
-"""Reading an Einstein summation: which labels each operand and the output carry, their sizes, and the role of each as a loop."""
+"""Reading an Einstein summation: which labels each operand and the output carry, their sizes, and the role of each as a
+loop."""
 
 from __future__ import annotations
 
@@ -57,8 +58,9 @@ def _implicit_output(terms: Terms, width: int) -> str:
 
 
 def loop_names(terms: Terms, result: str) -> dict[str, str]:
-    """Name of the loop of every label by its role between the first two operands and the output: b0, b1, ... in all three, i first and
-    output only, j second and output only, k not in the output; i0, i1, ... where a role has several labels."""
+    """Name of the loop of every label by its role between the first two operands and the output: b0, b1, ... in all
+    three, i first and output only, j second and output only, k not in the output; i0, i1, ... where a role has several
+    labels."""
     first, second = terms[0], "".join(terms[1:])
     roles: dict[str, list[str]] = {"b": [], "i": [], "j": [], "k": []}
     for label in dict.fromkeys("".join(terms)):

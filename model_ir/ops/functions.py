@@ -1,7 +1,9 @@
-"""The pointwise functions of one and of two arguments: definition and operation count of each, by ONNX operator name in lower case.
+"""The pointwise functions of one and of two arguments: definition and operation count of each, by ONNX operator name in
+lower case.
 
-Counts are per element, a comparison, exponential, logarithm, root, division or trigonometric function counting as one operation like an
-addition does (the convention of the roofline literature's FLOP; sources of the formulas: ONNX operator specification).
+Counts are per element, a comparison, exponential, logarithm, root, division or trigonometric function counting as one
+operation like an addition does (the convention of the roofline literature's FLOP; sources of the formulas: ONNX
+operator specification).
 """
 
 from __future__ import annotations
@@ -98,6 +100,7 @@ BINARY: dict[str, BinaryFunction] = {
     "or": lambda xp, a, b: xp.logical_or(a, b),
     "xor": lambda xp, a, b: xp.logical_xor(a, b),
 }
-"""The function of (array module, left, right), one operation per element; `mod` has the divisor's sign, `fmod` the dividend's."""
+"""The function of (array module, left, right), one operation per element; `mod` has the divisor's sign, `fmod` the
+dividend's."""
 
 BOOLEAN_BINARY = frozenset({"equal", "less", "greater", "less_equal", "greater_equal", "and", "or", "xor"})

@@ -1,4 +1,5 @@
-"""Operators whose addresses are data: gathering and scattering by index. A negative index counts from the end of its axis."""
+"""Operators whose addresses are data: gathering and scattering by index. A negative index counts from the end of its
+axis."""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ def _gather_nest(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gather(Op):
-    """Slices of x along `axis` in the order of the indices (ONNX Gather; an embedding look-up at axis 0). Inputs x, indices."""
+    """Slices of x along `axis` in the order of the indices (ONNX Gather; an embedding look-up at axis 0). Inputs x,
+    indices."""
 
     axis: int = 0
 
@@ -56,7 +58,8 @@ class Gather(Op):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatherElements(Op):
-    """Output element p is x at p with its `axis` coordinate replaced by the index at p (ONNX GatherElements). Inputs x, indices."""
+    """Output element p is x at p with its `axis` coordinate replaced by the index at p (ONNX GatherElements). Inputs x,
+    indices."""
 
     axis: int = 0
 

@@ -39,7 +39,8 @@ class HostOp(Op):
     def loop_nest(
         self, inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor, ...], constants: frozenset[str]
     ) -> LoopNest:
-        """One operation per output element, a stand-in for an unknown count; all outputs as one flat tensor under the first's name."""
+        """One operation per output element, a stand-in for an unknown count; all outputs as one flat tensor under the
+        first's name."""
         elements = sum(tensor.elements for tensor in outputs)
         write = Access(tensor=outputs[0].name, shape=(elements,), indices=(at("d0"),), precision=outputs[0].precision)
         return LoopNest(

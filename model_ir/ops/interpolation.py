@@ -1,7 +1,8 @@
-"""Where and with what weight one axis is sampled: coordinates, nearest rounding and interpolation weights of ONNX Resize.
+"""Where and with what weight one axis is sampled: coordinates, nearest rounding and interpolation weights of ONNX
+Resize.
 
-Formulas: ONNX operator specification, Resize; the cubic weights are those of Keys, Cubic Convolution Interpolation for Digital Image
-Processing, IEEE Trans. ASSP 29 (1981), equation 15 with free coefficient a.
+Formulas: ONNX operator specification, Resize; the cubic weights are those of Keys, Cubic Convolution Interpolation for
+Digital Image Processing, IEEE Trans. ASSP 29 (1981), equation 15 with free coefficient a.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ def taps_and_weights(
     cubic_coefficient: float,
     exclude_outside: bool,
 ) -> tuple[list[Array], list[Array]]:
-    """For every tap (1, 2 or 4 by `mode`) the input position and the weight (float64) at each of `target` output positions."""
+    """For every tap (1, 2 or 4 by `mode`) the input position and the weight (float64) at each of `target` output
+    positions."""
     coordinates = COORDINATE_MODES[coordinate_mode](np.arange(target, dtype=np.float64), size, target, scale)
     if mode == "nearest":
         chosen = NEAREST_MODES[nearest_mode](coordinates).astype(np.int64)

@@ -29,7 +29,8 @@ def _names(dims: Dims) -> list[AffineIndex]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reshape(Op):
-    """The same elements in row-major order under another shape; one size may be -1 (ONNX Reshape, Flatten, Squeeze, Identity, ...)."""
+    """The same elements in row-major order under another shape; one size may be -1 (ONNX Reshape, Flatten, Squeeze,
+    Identity, ...)."""
 
     shape: Shape
 
@@ -167,7 +168,8 @@ class Split(Op):
     def loop_nest(
         self, inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor, ...], constants: frozenset[str]
     ) -> LoopNest:
-        """All outputs as one tensor of the input's shape, under the first one's name; a "view" where pieces are contiguous."""
+        """All outputs as one tensor of the input's shape, under the first one's name; a "view" where pieces are
+        contiguous."""
         (x,) = required(self, inputs, 1)
         joined = Tensor(name=outputs[0].name, shape=x.shape, precision=outputs[0].precision)
         dims = output_dims(x.shape)
@@ -178,7 +180,8 @@ class Split(Op):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice(Op):
-    """x[start:end:step] on every listed axis; bounds beyond the axis are clamped, negative ones count from the end (ONNX Slice)."""
+    """x[start:end:step] on every listed axis; bounds beyond the axis are clamped, negative ones count from the end
+    (ONNX Slice)."""
 
     starts: tuple[int, ...]
     ends: tuple[int, ...]
@@ -211,7 +214,8 @@ class Slice(Op):
     def loop_nest(
         self, inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor, ...], constants: frozenset[str]
     ) -> LoopNest:
-        """The strided read; a "view" where the selection is contiguous (unit steps, only axes of size 1 before the first cut)."""
+        """The strided read; a "view" where the selection is contiguous (unit steps, only axes of size 1 before the
+        first cut)."""
         (x,), result = required(self, inputs, 1), outputs[0]
         ranges = self._ranges(x.shape)
         dims = output_dims(result.shape)
@@ -270,7 +274,8 @@ class Pad(Op):
     def loop_nest(
         self, inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor, ...], constants: frozenset[str]
     ) -> LoopNest:
-        """The shifted read for constant padding (outside reads zero, standing for `value`); other modes are not affine."""
+        """The shifted read for constant padding (outside reads zero, standing for `value`); other modes are not
+        affine."""
         (x,), result = required(self, inputs, 1), outputs[0]
         dims = output_dims(result.shape)
         begins, _ = self._sides()

@@ -41,7 +41,8 @@ def _reached(size: int, index: AffineIndex, sizes: Mapping[str, int]) -> int:
 def access(
     tensor: Tensor, indices: Sequence[AffineIndex], dims: Dims, constants: frozenset[str], order: Sequence[int] = ()
 ) -> Access:
-    """The access of `tensor` whose axes are addressed by `indices`, both in graph order; `order` lists its axes in storage order."""
+    """The access of `tensor` whose axes are addressed by `indices`, both in graph order; `order` lists its axes in
+    storage order."""
     storage = order or range(len(tensor.shape))
     shape = tuple(tensor.shape[axis] for axis in storage)
     stored = tuple(indices[axis] for axis in storage)
@@ -115,7 +116,8 @@ def per_channel(
     *,
     flops: float,
 ) -> LoopNest:
-    """One point per element of an (N, C, spatial...) output stored channels-last; inputs after the first are vectors over C."""
+    """One point per element of an (N, C, spatial...) output stored channels-last; inputs after the first are vectors
+    over C."""
     dims = output_dims(result.shape)
     order = channels_last(len(result.shape))
     full = tuple(at(name) for name, _ in dims)

@@ -1,7 +1,7 @@
 """Operators that scale elements by statistics of their neighbours, and the Gaussian error linear unit.
 
-Operation counts are per output element; statistics over a group of elements count once per element that enters them, the few operations
-per group (root, division by the count) are left out, and an exponential or power counts as one.
+Operation counts are per output element; statistics over a group of elements count once per element that enters them,
+the few operations per group (root, division by the count) are left out, and an exponential or power counts as one.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ class BatchNorm(Op):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerNorm(Op):
-    """Standardisation over the axes from `axis` on, then scale and bias (Ba et al., Layer Normalization, 2016; ONNX LayerNormalization).
+    """Standardisation over the axes from `axis` on, then scale and bias (Ba et al., Layer Normalization, 2016; ONNX
+    LayerNormalization).
 
     Inputs X, scale[, bias]; scale and bias broadcast to the normalised axes.
     """
@@ -135,7 +136,8 @@ def _trailing_vectors(op: Op, x: Tensor, axis: int, vectors: tuple[Tensor | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceNorm(Op):
-    """Standardisation over the spatial axes of each image and channel (Ulyanov et al., 2016; ONNX InstanceNormalization).
+    """Standardisation over the spatial axes of each image and channel (Ulyanov et al., 2016; ONNX
+    InstanceNormalization).
 
     Inputs X (N, C, spatial...), scale (C), bias (C).
     """
@@ -164,7 +166,8 @@ class InstanceNorm(Op):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupNorm(Op):
-    """Standardisation over `groups` groups of channels of each image (Wu and He, ECCV 2018; ONNX GroupNormalization of operator set 21).
+    """Standardisation over `groups` groups of channels of each image (Wu and He, ECCV 2018; ONNX GroupNormalization of
+    operator set 21).
 
     Inputs X (N, C, spatial...), scale (C), bias (C).
     """

@@ -36,7 +36,8 @@ def _pooled_shape(
 
 
 def _fold_windows(op: MaxPool | AveragePool, x: Any, counts: Sequence[int], combine: Callable[[Any, Any], Any]) -> Any:
-    """Combine the elements of every window, one spatial axis after the other, of an x that is padded as far as windows reach."""
+    """Combine the elements of every window, one spatial axis after the other, of an x that is padded as far as windows
+    reach."""
     for axis, count in enumerate(counts):
         stride, dilation = op.strides[axis], op.dilations[axis]
         taps = [window_slice(x, axis + 2, tap * dilation, count, stride) for tap in range(op.kernel[axis])]
@@ -146,7 +147,8 @@ class AveragePool(Op):
         return (_fold_windows(self, padded, counts, lambda a, b: a + b) * weights,)
 
     def _counted(self, sizes: Shape, counts: Sequence[int]) -> Any:
-        """Elements that enter the mean of each window (windows reach beyond the padding in ceil mode, where nothing counts)."""
+        """Elements that enter the mean of each window (windows reach beyond the padding in ceil mode, where nothing
+        counts)."""
         rank = len(sizes)
         total = np.ones((), dtype=np.float64)
         for axis, (size, count) in enumerate(zip(sizes, counts, strict=True)):
@@ -160,7 +162,8 @@ class AveragePool(Op):
     def loop_nest(
         self, inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor, ...], constants: frozenset[str]
     ) -> LoopNest:
-        """Loops over output axes d0, ..., then window positions kh, kw; one addition per point and one multiply per output."""
+        """Loops over output axes d0, ..., then window positions kh, kw; one addition per point and one multiply per
+        output."""
         (x,) = required(self, inputs, 1)
         windows = (self.kernel, self.strides, self.pads, self.dilations)
         return _pool_nest(self, "average_pool", x, outputs[0], constants, windows, 1 + 1 / prod(self.kernel))
@@ -168,7 +171,8 @@ class AveragePool(Op):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GlobalPool(Op):
-    """The mean or largest element of each image and channel (ONNX GlobalAveragePool, GlobalMaxPool); spatial axes stay as 1."""
+    """The mean or largest element of each image and channel (ONNX GlobalAveragePool, GlobalMaxPool); spatial axes stay
+    as 1."""
 
     function: Literal["mean", "max"] = "mean"
 
@@ -249,7 +253,8 @@ class Reduce(Op):
     def loop_nest(
         self, inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor, ...], constants: frozenset[str]
     ) -> LoopNest:
-        """Loops over output axes d0, ..., then reduced axes r0, ...; operations per input element as in `REDUCTIONS`."""
+        """Loops over output axes d0, ..., then reduced axes r0, ...; operations per input element as in
+        `REDUCTIONS`."""
         (x,) = required(self, inputs, 1)
         axes = self._reduced(len(x.shape))
         return _reduce_nest(self, "reduce", x, outputs[0], constants, axes, self.keepdims, REDUCTIONS[self.function][0])

@@ -1,4 +1,5 @@
-"""Operators of quantised networks: QONNX's fake quantisers (real values in, representable real values out) and ONNX's integer ones."""
+"""Operators of quantised networks: QONNX's fake quantisers (real values in, representable real values out) and ONNX's
+integer ones."""
 
 from __future__ import annotations
 
@@ -41,10 +42,12 @@ def _check_fake_quantiser(op: Op, x: Tensor, rounding_mode: str, parameters: tup
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quant(Op):
-    """QONNX Quant: x rounded to the nearest `scale * (integer of bit_width bits - zero_point)` (Pappalardo et al., QONNX, 2022).
+    """QONNX Quant: x rounded to the nearest `scale * (integer of bit_width bits - zero_point)` (Pappalardo et al.,
+    QONNX, 2022).
 
-    Inputs x, scale, zero_point, bit_width. `narrow` drops the lowest value (signed) or the highest (unsigned). `precision` is what the
-    creator knows of the result when scale, zero point and bit width are constants; without it the result keeps x's precision.
+    Inputs x, scale, zero_point, bit_width. `narrow` drops the lowest value (signed) or the highest (unsigned).
+    `precision` is what the creator knows of the result when scale, zero point and bit width are constants; without it
+    the result keeps x's precision.
     """
 
     signed: bool = True
@@ -204,7 +207,8 @@ class QuantizeLinear(Op):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DequantizeLinear(Op):
-    """(x - zero_point) * scale as floats, scale per tensor or along `axis` (ONNX DequantizeLinear). Inputs x, scale[, zero_point]."""
+    """(x - zero_point) * scale as floats, scale per tensor or along `axis` (ONNX DequantizeLinear). Inputs x, scale[,
+    zero_point]."""
 
     axis: int = 1
 

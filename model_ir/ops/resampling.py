@@ -1,4 +1,5 @@
-"""Operators that rearrange blocks of pixels or sample between them, and the positional ones along an axis: cumulative sum, triangles."""
+"""Operators that rearrange blocks of pixels or sample between them, and the positional ones along an axis: cumulative
+sum, triangles."""
 
 from __future__ import annotations
 
@@ -17,10 +18,12 @@ from model_ir.tensor import Shape, Tensor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resize(Op):
-    """x sampled at `sizes` (one per axis) by nearest, linear or cubic interpolation, axis by axis (ONNX Resize; Upsample).
+    """x sampled at `sizes` (one per axis) by nearest, linear or cubic interpolation, axis by axis (ONNX Resize;
+    Upsample).
 
-    `scales` are the factors of the axes where the model gives them (they may differ from the quotient of the sizes, which is used
-    otherwise). `cubic_coefficient` is Keys' a; `exclude_outside` gives taps outside the image no weight instead of the border's value.
+    `scales` are the factors of the axes where the model gives them (they may differ from the quotient of the sizes,
+    which is used otherwise). `cubic_coefficient` is Keys' a; `exclude_outside` gives taps outside the image no weight
+    instead of the border's value.
     """
 
     sizes: tuple[int, ...]
@@ -76,7 +79,8 @@ class Resize(Op):
     def loop_nest(
         self, inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor, ...], constants: frozenset[str]
     ) -> LoopNest:
-        """A move for nearest, whose read is not affine; else elementwise, a multiply and an add per tap of all resized axes."""
+        """A move for nearest, whose read is not affine; else elementwise, a multiply and an add per tap of all resized
+        axes."""
         (x,), result = required(self, inputs, 1), outputs[0]
         dims = output_dims(result.shape)
         write = access(result, [at(name) for name, _ in dims], dims, constants)
@@ -95,7 +99,8 @@ class Resize(Op):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DepthToSpace(Op):
-    """(N, C, H, W) -> (N, C / block^2, H * block, W * block); `mode` "DCR" or "CRD" orders the channels (ONNX DepthToSpace)."""
+    """(N, C, H, W) -> (N, C / block^2, H * block, W * block); `mode` "DCR" or "CRD" orders the channels (ONNX
+    DepthToSpace)."""
 
     block: int
     mode: Literal["DCR", "CRD"] = "DCR"
@@ -155,7 +160,8 @@ def _check_block(op: Op, x: Tensor, block: int) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpaceToDepth(Op):
-    """(N, C, H, W) -> (N, C * block^2, H / block, W / block), block positions outermost in the channels (ONNX SpaceToDepth)."""
+    """(N, C, H, W) -> (N, C * block^2, H / block, W / block), block positions outermost in the channels (ONNX
+    SpaceToDepth)."""
 
     block: int
 
@@ -204,7 +210,8 @@ class SpaceToDepth(Op):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CumSum(Op):
-    """Running sums along `axis` (ONNX CumSum): `exclusive` leaves the element itself out, `reverse` runs from the end."""
+    """Running sums along `axis` (ONNX CumSum): `exclusive` leaves the element itself out, `reverse` runs from the
+    end."""
 
     axis: int
     exclusive: bool = False
@@ -236,7 +243,8 @@ class CumSum(Op):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trilu(Op):
-    """The upper (column >= row + k) or lower (column <= row + k) triangle of the last two axes, zero elsewhere (ONNX Trilu)."""
+    """The upper (column >= row + k) or lower (column <= row + k) triangle of the last two axes, zero elsewhere (ONNX
+    Trilu)."""
 
     k: int = 0
     upper: bool = True

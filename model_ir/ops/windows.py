@@ -1,7 +1,8 @@
 """Sliding windows shared by convolution and pooling: their attributes, output sizes and strided slices.
 
-Output size as in the ONNX operator specification (Conv, MaxPool): floor((size + pads - dilation * (kernel - 1) - 1) / stride) + 1, or
-the ceiling, in which case a window that would start in the end padding is left out (as onnxruntime and PyTorch do).
+Output size as in the ONNX operator specification (Conv, MaxPool): floor((size + pads - dilation * (kernel - 1) - 1) /
+stride) + 1, or the ceiling, in which case a window that would start in the end padding is left out (as onnxruntime and
+PyTorch do).
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ def check_windows(
     pads: Sequence[int],
     dilations: Sequence[int],
 ) -> None:
-    """Raise InputError unless there is one positive kernel, stride and dilation and two non-negative pads per spatial axis (1 to 3)."""
+    """Raise InputError unless there is one positive kernel, stride and dilation and two non-negative pads per spatial
+    axis (1 to 3)."""
     if rank not in SPATIAL_NAMES:
         raise refusal(op, "wrong number of spatial axes", value=rank, limit="1 to 3")
     for what, values, count, least in (

@@ -98,8 +98,8 @@ class VectorUnit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Host(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The CPU beside the array: accelerator-clock cycles per output element for every function it runs, and the
-    cost of a function not listed."""
+    """The CPU beside the array: accelerator-clock cycles per point of the loop nest for every function it runs, and the
+    cost per point and operation of a function not listed."""
 
     cycles_per_element: dict[str, float]
     default_cycles_per_element: float
@@ -129,7 +129,8 @@ class Accelerator(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     fused_activations: tuple[str, ...]
     """Functions applied for free as accumulator rows are stored (relu in every Gemmini; gelu with the normaliser)."""
     store_path_functions: tuple[str, ...] = ()
-    """Functions that accumulator and writer do without the array: max_pool (pooling writer), add (adding mvin)."""
+    """Functions that loads and stores do without the array: max_pool (pooling writer), add (accumulating mvin), concat,
+    split and slice (strides)."""
     vector_unit: VectorUnit | None = None
     host: Host
     energy: Energy

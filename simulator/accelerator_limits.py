@@ -20,8 +20,9 @@ from simulator.vector_functions import VECTOR_FUNCTIONS
 FUSABLE_ACTIVATIONS = ("relu", "gelu")
 """What the accumulator's way out can apply to every element ([R] AccumulatorScale.scala: ReLU, i-GELU)."""
 
-STORE_PATH_FUNCTIONS = ("max_pool", "add")
-"""What accumulator and writer do alone: pool ([R] StoreController.scala), add while loading (gemmini.h: tiled_resadd)."""
+STORE_PATH_FUNCTIONS = ("max_pool", "add", "concat", "split", "slice")
+"""What loads and stores do without the array: [R] StoreController.scala pools, an accumulating mvin adds (gemmini.h,
+tiled_resadd), strided mvin and mvout move rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

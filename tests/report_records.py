@@ -58,15 +58,26 @@ def _layer(index: int, rng: np.random.Generator, names: tuple[str, ...]) -> dict
         return base | {"costed_by": "none", "identical_to": index, "macs": 0, "cycles": 0.0} | _traffic(0, 0)
     if where != "array":
         cycles = float(rng.integers(2_000, 200_000))
-        moved = int(rng.integers(10_000, 400_000))
-        return base | {"costed_by": "formula", "identical_to": index, "macs": 0, "cycles": cycles} | _traffic(moved, 0)
+        moved = int(cycles * rng.uniform(1, 16))
+        return (
+            base
+            | {
+                "costed_by": "formula",
+                "identical_to": index,
+                "macs": 0,
+                "cycles": cycles,
+                "arithmetic_intensity": float(rng.uniform(0.5, 6)),
+                "shape": "512x768",
+            }
+            | _traffic(moved, 0)
+        )
     return base | _simulated(index, kind, rng)
 
 
 def _simulated(index: int, kind: str, rng: np.random.Generator) -> dict[str, object]:
     macs = int(10 ** rng.uniform(5.5, 8.5))
     moved = int(macs / 10 ** rng.uniform(0.4, 2.2))
-    roofline = max(macs / 256, moved * 0.8 / 16)
+    roofline = max(macs / 256, moved * 0.7 / 16)
     analytical = roofline * rng.uniform(1.0, 1.2)
     cycles = float(int(analytical * rng.uniform(1.02, 1.6)))
     execute = min(cycles, float(int(macs / 256 * rng.uniform(1.0, 1.1))))

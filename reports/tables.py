@@ -1,0 +1,207 @@
+"""The page's HTML tables. Every cell is escaped here, and nowhere else; a cell carries the number it is sorted by."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from reports.breakdown import costliest_sets, rows_of, solved_nests, traffic_in_total
+from reports.units import BY, UNMEASURED, byte_size, count, percent, printable, shortened, si, three_digits, times
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from reports.record import RunRecord
+
+_NAME_WIDTH: Final = 40
+_SHAPE_WIDTH: Final = 40
+_MAPPING_WIDTH: Final = 90
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """What is shown, what hovering shows (the whole text), and the number it is sorted by (None: by what is shown)."""
+
+    shown: str
+    whole: str = ""
+    value: float | None = None
+    below: str = ""
+    """A second, smaller line."""
+    share: float | None = None
+    """A fraction of 1 drawn as a bar behind the text."""
+
+
+def costliest_table(record: RunRecord, limit: int = 15) -> str:
+    """The sets of identical layers that take the most cycles, with every model's cycles for one of them."""
+    heads = ("Layer and mapping", BY, "Shape", "Share", "Simulated", "Roofline", "Analytical", "Heuristic")
+    rows = [
+        (
+            _name(row.index, row.name, below=row.mapping or f"{row.kind} on: {row.where}"),
+            number(row.times),
+            _text(row.shape, _SHAPE_WIDTH),
+            Cell(shown=percent(row.share), value=row.share, share=row.share),
+            number(row.cycles),
+            number(row.roofline_cycles),
+            number(row.analytical_cycles),
+            number(row.heuristic_cycles),
+            Cell(shown=times(row.over_roofline), value=row.over_roofline),
+        )
+        for row in rows_of(costliest_sets(record, limit))
+    ]
+    return table((*heads, "Over roofline"), rows, numeric=(1, *range(3, 9)))
+
+
+def layers_table(layers: pd.DataFrame) -> str:
+    """Every layer, in network order."""
+    heads = (
+        "#",
+        "Layer",
+        "Kind",
+        "Where",
+        "Costed by",
+        "Shape",
+        "Cycles",
+        "Utilisation",
+        "MACs",
+        "DRAM",
+        "FLOP/B",
+        "Energy",
+    )
+    rows = [
+        (
+            number(row.index),
+            _text(row.name, _NAME_WIDTH),
+            _text(row.kind, 18),
+            _text(row.where, 18),
+            _text(row.costed_by, 18),
+            _text(row.shape, _SHAPE_WIDTH),
+            number(row.cycles),
+            Cell(shown=percent(row.utilisation), value=row.utilisation),
+            number(row.macs),
+            _bytes(row.dram_read_bytes + row.dram_write_bytes),
+            Cell(shown=_digits(row.arithmetic_intensity), value=row.arithmetic_intensity),
+            Cell(shown=si(row.energy_pj * 1e-12, "J"), value=row.energy_pj),
+        )
+        for row in rows_of(layers)
+    ]
+    return table(heads, rows, numeric=(0, *range(6, 12)), identifier="layers")
+
+
+def solver_table(layers: pd.DataFrame) -> str:
+    """Every nest that a solver saw, once: what it proved, and what it gained over the machine's heuristic."""
+    heads = (
+        "Layer",
+        "Shape",
+        "Solver",
+        "Status",
+        "Cycles found",
+        "Proven bound",
+        "Gap",
+        "Heuristic",
+        "Gain",
+        "Solve time",
+    )
+    rows = [
+        (
+            _name(row.index, row.name),
+            _text(row.shape, _SHAPE_WIDTH),
+            _text(row.solver, 18),
+            _text(row.solver_status, 18),
+            number(row.solver_objective_cycles),
+            number(row.solver_bound_cycles),
+            Cell(shown=percent(row.solver_gap), value=row.solver_gap),
+            number(row.heuristic_cycles),
+            Cell(shown=times(row.gain), value=row.gain),
+            Cell(shown=si(row.solver_wall_seconds, "s"), value=row.solver_wall_seconds),
+        )
+        for row in rows_of(solved_nests(layers))
+    ]
+    return table(heads, rows, numeric=range(4, 10), identifier="solver")
+
+
+def traffic_table(record: RunRecord) -> str:
+    """Bytes read and written at every memory, in total and per MAC."""
+    macs = record.header.totals.macs
+    rows = [
+        (
+            Cell(shown=memory),
+            _bytes(read),
+            _bytes(written),
+            Cell(shown=_digits((read + written) / macs if macs else math.nan)),
+        )
+        for memory, read, written in traffic_in_total(record.layers)
+    ]
+    return table(("Memory", "Read", "Written", "Bytes per MAC"), rows, numeric=range(1, 4), sortable=False)
+
+
+def facts_table(facts: Iterable[tuple[str, str]]) -> str:
+    """Two columns: a fact's name and its value."""
+    rows = "".join(
+        f'<tr><th scope="row">{escaped(name)}</th><td>{escaped(value, limit=2000)}</td></tr>' for name, value in facts
+    )
+    return f'<table class="facts"><tbody>{rows}</tbody></table>'
+
+
+def table(
+    heads: Sequence[str],
+    rows: Iterable[Sequence[Cell]],
+    *,
+    numeric: Iterable[int] = (),
+    identifier: str = "",
+    sortable: bool = True,
+) -> str:
+    """An HTML table; columns in `numeric` are set flush right and sort by value; `identifier` names it."""
+    right = set(numeric)
+    classes = ['class="number"' if column in right else 'class="text"' for column in range(len(heads))]
+    head = "".join(
+        f'<th scope="col" {classes[column]}>{_head(text, sortable)}</th>' for column, text in enumerate(heads)
+    )
+    body = "".join(
+        "<tr>" + "".join(_cell(cell, classes[column]) for column, cell in enumerate(row)) + "</tr>" for row in rows
+    )
+    label = f' id="table-{identifier}"' if identifier else ""
+    return f"<table{label}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def number(value: float) -> Cell:
+    """A count with thousands separators; what was not measured is a dash and sorts last."""
+    return Cell(shown=count(value), value=value)
+
+
+def escaped(text: str, limit: int = 400) -> str:
+    """`text` for HTML content and quoted attributes, control characters made visible, cut at `limit` characters."""
+    return html.escape(printable(text, limit), quote=True)
+
+
+def _name(index: int, name: str, below: str = "") -> Cell:
+    return Cell(shown=shortened(name, _NAME_WIDTH), whole=f"{index}: {name}", below=shortened(below, _MAPPING_WIDTH))
+
+
+def _text(text: str, width: int) -> Cell:
+    shown = shortened(text, width)
+    return Cell(shown=shown or UNMEASURED, whole=text if shown != text else "")
+
+
+def _bytes(value: float) -> Cell:
+    return Cell(shown=byte_size(value), value=value)
+
+
+def _digits(value: float) -> str:
+    if value == 0:
+        return "0"
+    return f"{value:.2e}" if abs(value) < 0.001 else three_digits(value)
+
+
+def _head(text: str, sortable: bool) -> str:
+    return f'<button type="button">{escaped(text)}</button>' if sortable else escaped(text)
+
+
+def _cell(cell: Cell, css_class: str) -> str:
+    title = f' title="{escaped(cell.whole)}"' if cell.whole else ""
+    value = "" if cell.value is None else f' data-value="{cell.value if math.isfinite(cell.value) else ""}"'
+    below = f"<small>{escaped(cell.below)}</small>" if cell.below else ""
+    bar = "" if cell.share is None else f'<i style="width:{100 * min(max(cell.share, 0.0), 1.0):.1f}%"></i>'
+    return f"<td {css_class}{title}{value}>{bar}{escaped(cell.shown)}{below}</td>"

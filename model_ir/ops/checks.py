@@ -86,6 +86,12 @@ def broadcast(op: Op, *shapes: Shape) -> Shape:
     return tuple(result)
 
 
+def broadcasts_to(shape: Shape, target: Shape) -> bool:
+    """Whether a tensor of `shape` broadcasts to exactly `target`."""
+    aligned = target[len(target) - len(shape) :]
+    return len(shape) <= len(target) and all(size in (1, full) for size, full in zip(shape, aligned, strict=True))
+
+
 def expect_shape(op: Op, tensor: Tensor | None, shape: Shape, what: str) -> None:
     """Raise InputError unless `tensor` is absent or has exactly `shape`."""
     if tensor is not None and tensor.shape != shape:

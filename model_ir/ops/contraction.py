@@ -15,6 +15,7 @@ from model_ir.ops.arrays import along, pad_spatial
 from model_ir.ops.checks import (
     accumulate,
     broadcast,
+    broadcasts_to,
     expect_shape,
     maybe,
     output,
@@ -46,7 +47,7 @@ class MatMul(Op):
         a, b = required(self, inputs, 2, optional=1)
         shape = self._product_shape(a, b)
         bias = maybe(inputs, 2)
-        if bias is not None and broadcast(self, shape, bias.shape) != shape:
+        if bias is not None and not broadcasts_to(bias.shape, shape):
             raise refusal(self, "bias does not broadcast to the product", value=bias.shape, limit=shape)
         return output(self, shape, accumulate(a.precision, b.precision))
 

@@ -8,7 +8,7 @@ from typing import Any
 from model_ir.loop_nest import LoopNest
 from model_ir.op import Op
 from model_ir.ops.arrays import cast, is_integer
-from model_ir.ops.checks import broadcast, output, promote, refusal, required
+from model_ir.ops.checks import broadcast, broadcasts_to, output, promote, refusal, required
 from model_ir.ops.functions import BINARY, BOOLEAN_BINARY, BOOLEAN_UNARY, UNARY
 from model_ir.ops.nests import pointwise
 from model_ir.precision import BOOL, Precision
@@ -115,7 +115,7 @@ class PRelu(Op):
     def infer(self, inputs: tuple[Tensor | None, ...]) -> tuple[Tensor, ...]:
         """The shape and precision of x; InputError unless slope broadcasts to it."""
         x, slope = required(self, inputs, 2)
-        if broadcast(self, x.shape, slope.shape) != x.shape:
+        if not broadcasts_to(slope.shape, x.shape):
             raise refusal(self, "slope does not broadcast to the input", value=slope.shape, limit=x.shape)
         return output(self, x.shape, x.precision)
 

@@ -25,7 +25,7 @@ BinaryFunction = Callable[[Any, Any, Any], Any]
 
 
 def _softplus(xp: Any, x: Any) -> Any:
-    return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
+    return xp.logaddexp(x, 0.0)
 
 
 def _selu(xp: Any, x: Any) -> Any:

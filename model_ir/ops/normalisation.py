@@ -15,7 +15,7 @@ from model_ir.op import Op
 from model_ir.ops.arrays import along, erf
 from model_ir.ops.checks import (
     axis_of,
-    broadcast,
+    broadcasts_to,
     expect_shape,
     maybe,
     output,
@@ -128,7 +128,7 @@ class RmsNorm(Op):
 def _trailing_vectors(op: Op, x: Tensor, axis: int, vectors: tuple[Tensor | None, ...]) -> None:
     normalised = x.shape[axis_of(op, axis, len(x.shape)) :]
     for vector in vectors:
-        if vector is not None and broadcast(op, vector.shape, normalised) != normalised:
+        if vector is not None and not broadcasts_to(vector.shape, normalised):
             raise refusal(
                 op, f"{vector.name!r} does not broadcast to the normalised axes", value=vector.shape, limit=normalised
             )

@@ -12,7 +12,7 @@ import numpy as np
 from model_ir.loop_nest import LoopNest
 from model_ir.op import Op
 from model_ir.ops.arrays import along, storage_dtype
-from model_ir.ops.checks import axis_of, broadcast, expect_shape, maybe, output, refusal, required
+from model_ir.ops.checks import axis_of, broadcasts_to, expect_shape, maybe, output, refusal, required
 from model_ir.ops.nests import access, at, output_dims, pointwise
 from model_ir.precision import UINT8, Precision
 from model_ir.tensor import Tensor
@@ -34,7 +34,7 @@ def _check_fake_quantiser(op: Op, x: Tensor, rounding_mode: str, parameters: tup
     if rounding_mode.upper() not in ROUNDINGS:
         raise refusal(op, "unknown rounding_mode", value=rounding_mode, limit=", ".join(ROUNDINGS))
     for parameter in parameters:
-        if broadcast(op, x.shape, parameter.shape) != x.shape:
+        if not broadcasts_to(parameter.shape, x.shape):
             raise refusal(
                 op, f"{parameter.name!r} does not broadcast to the input", value=parameter.shape, limit=x.shape
             )

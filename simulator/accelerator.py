@@ -130,7 +130,7 @@ class Accelerator(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Functions applied for free as accumulator rows are stored (relu in every Gemmini; gelu with the normaliser)."""
     store_path_functions: tuple[str, ...] = ()
     """Functions that loads and stores do without the array: max_pool (pooling writer), add (accumulating mvin), concat,
-    split and slice (strides)."""
+    split, slice and transpose (strides), each where its shape allows."""
     vector_unit: VectorUnit | None = None
     host: Host
     energy: Energy

@@ -20,9 +20,9 @@ from simulator.vector_functions import VECTOR_FUNCTIONS
 FUSABLE_ACTIVATIONS = ("relu", "gelu")
 """What the accumulator's way out can apply to every element ([R] AccumulatorScale.scala: ReLU, i-GELU)."""
 
-STORE_PATH_FUNCTIONS = ("max_pool", "add", "concat", "split", "slice")
+STORE_PATH_FUNCTIONS = ("max_pool", "add", "concat", "split", "slice", "transpose")
 """What loads and stores do without the array: [R] StoreController.scala pools, an accumulating mvin adds (gemmini.h,
-tiled_resadd), strided mvin and mvout move rows."""
+tiled_resadd), mvin and mvout with strides move rows (a transposition of the outer axes, too)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

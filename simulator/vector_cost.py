@@ -100,11 +100,11 @@ def _runs_on_store_path(nest: LoopNest, accelerator: Accelerator) -> bool:
 
 def _loads_whole_rows(access: Access, write: Access) -> bool:
     """Whether the contiguous axis of `access` runs along that of `write`, as a row of the DMA does (an operand shared
-    by many rows is one row read again: [R] LoadController.scala, stride 0)."""
+    by many rows is one row read again, [R] LoadController.scala, stride 0; outer axes may change places)."""
     if not access.indices or not write.indices:
         return False
     last, out = access.indices[-1], write.indices[-1]
-    return len(last.terms) == 1 and last.terms[0][1] == 1 and last.terms == out.terms
+    return last.terms == out.terms and all(step == 1 for _, step in last.terms) and len(last.terms) <= 1
 
 
 def _pools_in_writer(nest: LoopNest) -> bool:

@@ -1,4 +1,4 @@
-"""Where work outside the array runs and what it costs: rules of the machine, order properties, the survey's findings."""
+"""Where work outside the array runs and what it costs: rules of the machine, order properties, the survey."""
 
 from __future__ import annotations
 

@@ -280,6 +280,14 @@ def leaf_paths(table: dict[str, Any], prefix: tuple[str, ...] = ()) -> list[tupl
     ]
 
 
+def _get(table: dict[str, Any], path: tuple[str, ...]) -> Any:
+    for part in path:
+        table = table[part]
+    return table
+
+
+SCALE = st.sampled_from([0.25, 0.5, 1, 2, 4, 8])
+NUMBERS = [path for path in leaf_paths(GEMMINI) if isinstance(_get(GEMMINI, path), int | float)]
 MUTANTS = st.one_of(
     st.integers(-4, 70),
     st.integers(),
@@ -299,7 +307,7 @@ def load_or_complaint(file: Path) -> Accelerator | str:
         return str(error)
 
 
-@settings(max_examples=400, derandomize=True, deadline=None)
+@settings(max_examples=200, derandomize=True, deadline=None)
 @given(
     mutations=st.lists(st.tuples(st.sampled_from(leaf_paths(GEMMINI)), MUTANTS), min_size=1, max_size=3),
     renamed=st.none() | st.tuples(st.sampled_from(leaf_paths(GEMMINI)), st.text(max_size=6)),
@@ -314,17 +322,40 @@ def test_mutants_are_machines_or_input_errors(
         _set(table, path, path[-1], value)
     if renamed is not None:
         _set(table, renamed[0], renamed[1], 1)
-    file = tmp_path_factory.getbasetemp() / "mutant.toml"
+    check_possible_or_refused(tmp_path_factory.getbasetemp() / "mutant.toml", table)
+
+
+@settings(max_examples=300, derandomize=True, deadline=None)
+@given(scales=st.dictionaries(st.sampled_from(NUMBERS), SCALE, min_size=1, max_size=3), size=SCALE)
+def test_machines_of_other_sizes_are_possible_or_input_errors(
+    tmp_path_factory: pytest.TempPathFactory, scales: dict[tuple[str, ...], float], size: float
+) -> None:
+    table = changed({"array.rows": int(16 * size), "array.columns": int(16 * size)})
+    for path, scale in scales.items():
+        value = _get(table, path)
+        scaled = value * scale if isinstance(value, float) else int(value * scale)
+        _set(table, path, path[-1], scaled)
+    check_possible_or_refused(tmp_path_factory.getbasetemp() / "mutant.toml", table)
+
+
+def check_possible_or_refused(file: Path, table: dict[str, Any]) -> None:
     file.write_text(toml_text(table), encoding="utf-8")
     accelerator = load_or_complaint(file)
     if isinstance(accelerator, str):
         assert accelerator.startswith(str(file))
         assert "\n" not in accelerator
-    else:
-        assert accelerator.scratchpad_rows >= 2 * accelerator.dim
-        assert accelerator.accumulator_rows >= accelerator.dim
-        assert 0 < accelerator.memory_bytes_per_cycle < math.inf
-        assert accelerator.peak_macs_per_cycle >= 4
+        return
+    assert accelerator.scratchpad_rows >= 2 * accelerator.dim
+    assert accelerator.accumulator_rows >= accelerator.dim
+    for memory, rows in (
+        (accelerator.scratchpad, accelerator.scratchpad_rows),
+        (accelerator.accumulator, accelerator.accumulator_rows),
+    ):
+        assert rows % memory.banks == 0
+        assert (rows // memory.banks) % accelerator.dim == 0
+        assert (rows - 1).bit_length() <= 25
+    assert 0 < accelerator.memory_bytes_per_cycle < math.inf
+    assert accelerator.peak_macs_per_cycle == accelerator.dim**2
 
 
 def _set(table: dict[str, Any], path: tuple[str, ...], key: str, value: object) -> None:

@@ -20,6 +20,7 @@ class Repeat:
     a_stride: int
     b_stride: int
     c_stride: int
+    bias_stride: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,22 @@ from simulator.array_nest import ArrayNest
 Order = Literal["pixels_outer", "channels_outer"]
 Placement = Literal["tile", "panel", "whole"]
 
+PLACEMENTS: tuple[tuple[Order, Placement, Placement], ...] = (
+    ("pixels_outer", "tile", "tile"),
+    ("pixels_outer", "tile", "whole"),
+    ("pixels_outer", "panel", "tile"),
+    ("pixels_outer", "panel", "whole"),
+    ("pixels_outer", "whole", "tile"),
+    ("pixels_outer", "whole", "whole"),
+    ("channels_outer", "tile", "tile"),
+    ("channels_outer", "tile", "panel"),
+    ("channels_outer", "tile", "whole"),
+    ("channels_outer", "whole", "tile"),
+    ("channels_outer", "whole", "panel"),
+    ("channels_outer", "whole", "whole"),
+)
+"""Every loop order with the placements of A and B that it allows."""
+
 
 def ceil_div(amount: int, size: int) -> int:
     """Smallest integer not below amount / size."""
@@ -82,7 +98,10 @@ def tile_counts(nest: ArrayNest, tile: Tile) -> TileCounts:
 
 
 def input_extent(out_size: int, stride: int, kernel_size: int, dilation: int) -> int:
-    """Input rows (or columns) under `out_size` output rows and `kernel_size` kernel rows, padding included."""
+    """Input rows (or columns) kept on chip under `out_size` output rows and `kernel_size` kernel rows, padding
+    included; one kernel position needs none of those between its strides."""
+    if kernel_size == 1:
+        return out_size
     return (out_size - 1) * stride + (kernel_size - 1) * dilation + 1
 
 
@@ -132,6 +151,17 @@ def b_passes(counts: TileCounts, mapping: Mapping) -> int:
     return counts.pixels if b_is_reloaded(counts, mapping) else 1
 
 
+def copies(nest: ArrayNest, counts: TileCounts, mapping: Mapping) -> tuple[int, int, int]:
+    """Copies of the buffers of A, B and C: one of a buffer that is filled once in the whole run, else two."""
+    whole_a, panel_a = mapping.a_placement == "whole", mapping.a_placement == "panel"
+    whole_b, panel_b = mapping.b_placement == "whole", mapping.b_placement == "panel"
+    once = nest.repeat_count == 1
+    a_once = once and (whole_a or (counts.pixels == 1 and (panel_a or counts.reduction == 1)))
+    b_once = once and (whole_b or (counts.channels == 1 and (panel_b or counts.reduction == 1)))
+    c_once = once and counts.pixels * counts.channels == 1
+    return 2 - a_once, 2 - b_once, 2 - c_once
+
+
 def buffers(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> Buffers:
     """On-chip rows that `mapping` takes.
 
@@ -164,23 +194,42 @@ def buffers(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> Buff
     else:
         b_rows = positions * channels * ceil_div(out_channels, dim)
 
-    repeats = nest.repeat_count
-    a_filled_once = repeats == 1 and (whole_a or (counts.pixels == 1 and (panel_a or counts.reduction == 1)))
-    b_filled_once = repeats == 1 and (whole_b or (counts.channels == 1 and (panel_b or counts.reduction == 1)))
+    a_copies, b_copies, c_copies = copies(nest, counts, mapping)
     return Buffers(
         a_rows=a_rows,
-        a_copies=1 if a_filled_once else 2,
+        a_copies=a_copies,
         b_rows=b_rows,
-        b_copies=1 if b_filled_once else 2,
+        b_copies=b_copies,
         c_rows=tile.images * tile.out_rows * tile.out_columns * ceil_div(tile.out_channels, dim),
-        c_copies=1 if repeats * counts.pixels * counts.channels == 1 else 2,
+        c_copies=c_copies,
     )
+
+
+def dataflows(nest: ArrayNest, accelerator: Accelerator) -> tuple[Dataflow, ...]:
+    """The accelerator's dataflows that can run `nest`: of A, B and D only one can pass the one transposer, and
+    output-stationary feeds A through it unless A is stored transposed (Gemmini's MeshWithDelays.scala)."""
+    transposes = {"ws": nest.transpose_a + nest.transpose_b, "os": (not nest.transpose_a) + nest.transpose_b}
+    return tuple(dataflow for dataflow in accelerator.array.dataflows if transposes[dataflow] <= 1)
+
+
+def is_ragged(nest: ArrayNest, tile: Tile, dim: int) -> bool:
+    """Whether column tiles cut a DIM block of pixels: not for a transposed A kept whole, whose rows on chip are such
+    blocks."""
+    return tile.out_columns % dim != 0 and tile.out_columns != nest.out_columns
 
 
 def check_legal(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> Buffers:
     """Return the buffers of a mapping that fits; InfeasibleError says what exceeds which capacity by how much."""
     if mapping.dataflow not in accelerator.array.dataflows:
         raise InputError(f"accelerator {accelerator.name}", "dataflow not available", value=mapping.dataflow)
+    if mapping.dataflow not in dataflows(nest, accelerator):
+        raise InputError("mapping.dataflow", "this nest needs two operands transposed at once", value=mapping.dataflow)
+    if nest.transpose_a and mapping.a_placement == "whole" and is_ragged(nest, mapping.tile, accelerator.dim):
+        raise InputError(
+            "mapping.tile.out_columns",
+            f"tiles of a transposed A kept whole must be multiples of DIM = {accelerator.dim}",
+            value=mapping.tile.out_columns,
+        )
     if mapping.a_placement == "panel" and mapping.order != "pixels_outer":
         raise InputError("mapping.a_placement", "a panel of A needs the pixel loop outermost", value=mapping.order)
     if mapping.b_placement == "panel" and mapping.order != "channels_outer":
@@ -193,6 +242,9 @@ def check_legal(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> 
         raise InputError(
             "mapping.tile", f"channel tiles must be multiples of DIM = {accelerator.dim}", value=mapping.tile
         )
+    kernel = nest.kernel_rows * nest.kernel_columns
+    if (nest.transpose_b and kernel > 1) or (nest.transpose_a and kernel * nest.images * nest.out_rows > 1):
+        raise InputError("nest", "only a matmul can have transposed operands")
     needed = buffers(nest, mapping, accelerator)
     for what, demand, capacity in (
         ("scratchpad", needed.scratchpad_rows, accelerator.scratchpad_rows),

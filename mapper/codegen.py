@@ -1,0 +1,211 @@
+"""Code generation: a nest and its mapping become Gemmini's commands.
+
+`emit` gives one Program, `emit_chunks` the same commands in pieces of bounded memory. The order of commands is that of
+`codegen_steps`; layouts on chip are those of `codegen_walk`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from mapper.codegen_steps import STATE_FIELDS, STEP, emit_steps
+from mapper.codegen_walk import Walk, check_field, walk_of
+from model_ir.errors import InputError
+from simulator import isa
+from simulator.accelerator import Accelerator
+from simulator.array_nest import ArrayNest
+from simulator.mapping import Mapping, ceil_div
+from simulator.program import Program
+
+Activation = Literal["none", "relu"]
+Commands = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint64], npt.NDArray[np.uint64]]
+
+CHUNK_COMMANDS = 1 << 20
+EMIT_LIMIT_COMMANDS = 8_000_000
+"""Beyond this `emit` refuses (136 MB of commands); `emit_chunks` does not."""
+ACTIVATIONS: dict[Activation, int] = {"none": isa.NO_ACTIVATION, "relu": isa.RELU}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addresses:
+    """Byte addresses in memory of the operands of a nest; `bias` is needed only where the nest has one. Address 0 means
+    zeros to an mvin, so no operand may start there."""
+
+    a: int
+    b: int
+    c: int
+    bias: int = 0
+
+
+def emit(
+    nest: ArrayNest,
+    mapping: Mapping,
+    accelerator: Accelerator,
+    *,
+    activation: Activation = "none",
+    scale: float = 1.0,
+    addresses: Addresses,
+) -> Program:
+    """The commands that compute `nest`: input-type A and B, accumulator-type bias, result scaled, rounded half to even,
+    saturated.
+
+    Raises what `emit_chunks` raises, and InputError for more than EMIT_LIMIT_COMMANDS commands.
+    """
+    needed = command_bound(nest, mapping, accelerator)
+    if needed > EMIT_LIMIT_COMMANDS:
+        raise InputError(
+            "emit", "too many commands for one Program; use emit_chunks", value=needed, limit=EMIT_LIMIT_COMMANDS
+        )
+    chunks = list(emit_chunks(nest, mapping, accelerator, activation=activation, scale=scale, addresses=addresses))
+    if len(chunks) == 1:
+        return chunks[0]
+    return Program(
+        funct=np.concatenate([chunk.funct for chunk in chunks]),
+        rs1=np.concatenate([chunk.rs1 for chunk in chunks]),
+        rs2=np.concatenate([chunk.rs2 for chunk in chunks]),
+    )
+
+
+def emit_chunks(
+    nest: ArrayNest,
+    mapping: Mapping,
+    accelerator: Accelerator,
+    *,
+    activation: Activation = "none",
+    scale: float = 1.0,
+    addresses: Addresses,
+) -> Iterator[Program]:
+    """The Program of `emit` in consecutive pieces of about CHUNK_COMMANDS commands (more where one tile takes more).
+
+    Raises InputError or InfeasibleError where the mapping is not legal, the machine lacks the activation, a stride does
+    not fit its command field, or operands of the nest would need two transposers.
+    """
+    walk = walk_of(nest, mapping, accelerator)
+    configuration = isa.program_of(_configuration(nest, mapping, accelerator, walk, activation, scale))
+    bases = np.array(_checked(addresses, nest), np.int64)
+    return _chunks(walk, configuration, bases, _repeat_offsets(nest, accelerator), _step_bounds(walk))
+
+
+def command_bound(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> int:
+    """Computes and preloads of all steps: never more than the commands of the Program, and nearly all of them."""
+    tile, dim = mapping.tile, accelerator.dim
+    full, rest = divmod(nest.out_columns, tile.out_columns)
+    runs = nest.images * nest.out_rows * (full * ceil_div(tile.out_columns, dim) + ceil_div(rest, dim))
+    blocks = nest.kernel_rows * nest.kernel_columns * ceil_div(nest.in_channels, dim) * ceil_div(nest.out_channels, dim)
+    return 2 * nest.repeat_count * runs * blocks
+
+
+def _checked(addresses: Addresses, nest: ArrayNest) -> tuple[int, int, int, int]:
+    named = (("a", addresses.a), ("b", addresses.b), ("c", addresses.c), ("bias", addresses.bias if nest.bias else 1))
+    for name, address in named:
+        if not 0 < address < 1 << 63:
+            raise InputError(f"addresses.{name}", "not a usable byte address", value=address, limit="1..2^63-1")
+    return addresses.a, addresses.b, addresses.c, addresses.bias
+
+
+def _configuration(
+    nest: ArrayNest, mapping: Mapping, accelerator: Accelerator, walk: Walk, activation: Activation, scale: float
+) -> list[isa.Command]:
+    """The config commands in front: strides never change within one nest."""
+    if activation != "none" and activation not in accelerator.fused_activations:
+        raise InputError("activation", f"{accelerator.name} cannot apply it on the way out", value=activation)
+    flow = isa.WEIGHT_STATIONARY if mapping.dataflow == "ws" else isa.OUTPUT_STATIONARY
+    check_field("blocks of A are too far apart on chip", walk.a_plane)
+    check_field("blocks of B are too far apart on chip", walk.b_plane)
+    check_field("blocks of the result are too far apart on chip", walk.c_plane)
+    a_bytes = walk.a_stride * walk.input_bytes * (1 if nest.transpose_a else walk.column_step)
+    step = nest.column_stride // walk.column_step
+    commands = [
+        isa.config_ex(
+            dataflow=flow,
+            a_stride=1 if nest.transpose_a else step,
+            a_transposed=nest.transpose_a,
+            b_transposed=nest.transpose_b,
+        ),
+        isa.config_ld(stride_bytes=a_bytes, block_stride=walk.a_plane, load_id=0),
+        isa.config_ld(stride_bytes=walk.b_stride * walk.input_bytes, block_stride=walk.b_plane, load_id=1),
+        isa.config_st(stride_bytes=walk.c_stride * walk.input_bytes, activation=ACTIVATIONS[activation], scale=scale),
+    ]
+    if nest.bias:
+        commands.append(isa.config_ld(stride_bytes=0, block_stride=walk.c_plane, load_id=2))
+    return commands
+
+
+def _repeat_offsets(nest: ArrayNest, accelerator: Accelerator) -> npt.NDArray[np.int64]:
+    """Byte offsets (repeats, 4) of A, B, C and the bias in every repeat, the last Repeat fastest."""
+    offsets = np.zeros((1, 4), np.int64)
+    width = (*(accelerator.input_bytes,) * 3, accelerator.accumulator_bytes)
+    for repeat in nest.repeats:
+        strides = (repeat.a_stride, repeat.b_stride, repeat.c_stride, repeat.bias_stride)
+        steps = np.arange(repeat.count)[:, None] * np.array([s * w for s, w in zip(strides, width, strict=True)])
+        offsets = (offsets[:, None, :] + steps[None, :, :]).reshape(-1, 4)
+    return np.ascontiguousarray(offsets, dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StepBounds:
+    """Most commands of each kind that one step can have."""
+
+    runs: int
+    computes: int
+    loads: int
+    stores: int
+
+    @property
+    def commands(self) -> int:
+        return 2 * self.computes + self.loads + self.stores
+
+
+def _step_bounds(walk: Walk) -> _StepBounds:
+    runs = walk.tile_images * walk.tile_out_rows * ceil_div(walk.tile_out_columns, walk.dim)
+    k_blocks = walk.tile_kernel_rows * walk.tile_kernel_columns * ceil_div(walk.tile_in_channels, walk.dim)
+    stores = runs * walk.c_blocks
+    # An mvin moves at least one row of a buffer.
+    loads = walk.a_blocks * walk.a_plane + walk.b_plane * _b_blocks(walk) + stores
+    return _StepBounds(runs=runs, computes=runs * k_blocks * walk.c_blocks, loads=2 * loads, stores=2 * stores)
+
+
+def _b_blocks(walk: Walk) -> int:
+    """Blocks of one copy of B's buffer."""
+    if walk.transpose_b:
+        return ceil_div(walk.b_channels, walk.dim)
+    return ceil_div(walk.out_channels if walk.b_place == 2 else walk.tile_out_channels, walk.dim)
+
+
+def _chunks(
+    walk: Walk,
+    configuration: Program,
+    bases: npt.NDArray[np.int64],
+    offsets: npt.NDArray[np.int64],
+    bounds: _StepBounds,
+) -> Iterator[Program]:
+    loads = (
+        np.empty(bounds.loads, np.uint8),
+        np.empty(bounds.loads, np.uint64),
+        np.empty(bounds.loads, np.uint64),
+        np.empty(bounds.loads, np.int64),
+        np.empty(bounds.loads, np.int64),
+    )
+    stores = (
+        np.empty(bounds.stores, np.uint64),
+        np.empty(bounds.stores, np.uint64),
+        np.empty(bounds.stores, np.int64),
+        np.empty(bounds.stores, np.int64),
+    )
+    runs, pieces = np.empty((bounds.runs, 4), np.int64), np.empty((bounds.runs, 5), np.int64)
+    state = np.zeros(STATE_FIELDS, np.int64)
+    steps = walk.repeats * walk.pixel_tiles * walk.channel_tiles * walk.reduction_tiles
+    room = bounds.commands
+    capacity = max(CHUNK_COMMANDS, room) + len(configuration)
+    head = configuration
+    while state[STEP] < steps:
+        out: Commands = (np.empty(capacity, np.uint8), np.empty(capacity, np.uint64), np.empty(capacity, np.uint64))
+        out[0][: len(head)], out[1][: len(head)], out[2][: len(head)] = head.funct, head.rs1, head.rs2
+        used = emit_steps(walk, bases, offsets, state, loads, stores, runs, pieces, out, len(head), room)
+        yield Program(funct=out[0][:used], rs1=out[1][:used], rs2=out[2][:used])
+        head = Program(funct=configuration.funct[:0], rs1=configuration.rs1[:0], rs2=configuration.rs2[:0])

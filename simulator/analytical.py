@@ -34,7 +34,6 @@ from simulator.tile_sums import (
     row_requests,
     row_write_cycles,
     sum_of_touched,
-    tile_sizes,
 )
 
 MODEL_VERSION = 1
@@ -124,13 +123,18 @@ def compute_cycles(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) 
     reduction.
     """
     array, tile, dim = accelerator.array, mapping.tile, accelerator.dim
-    weight_blocks = nest.repeat_count * _reduction_blocks(nest, dim) * ceil_div(nest.out_channels, dim)
+    blocks = weight_blocks(nest, accelerator)
     if mapping.dataflow == "os":
-        return weight_blocks * pixel_blocks(nest, tile, dim) * dim
+        return blocks * pixel_blocks(nest, tile, dim) * dim
     lines = nest.images * nest.out_rows
     tiles_of_lines = ceil_div(nest.images, tile.images) * ceil_div(nest.out_rows, tile.out_rows)
     columns = (nest.out_columns, tile.out_columns, dim, array.minimum_rows_per_compute)
-    return weight_blocks * (lines * line_cycles(*columns) + tiles_of_lines * preload_cycles(*columns))
+    return blocks * (lines * line_cycles(*columns) + tiles_of_lines * preload_cycles(*columns))
+
+
+def weight_blocks(nest: ArrayNest, accelerator: Accelerator) -> int:
+    """DIM x DIM blocks of B, all repeats; each meets every output pixel."""
+    return nest.repeat_count * _reduction_blocks(nest, accelerator.dim) * ceil_div(nest.out_channels, accelerator.dim)
 
 
 def read_cycles(beats: int, requests: int, acknowledgements: int, accelerator: Accelerator) -> int:
@@ -143,18 +147,18 @@ def read_cycles(beats: int, requests: int, acknowledgements: int, accelerator: A
 
 
 def a_stream(nest: ArrayNest, mapping: Mapping, counts: TileCounts, accelerator: Accelerator) -> Stream:
-    """Loads of the input operand: pixels inside the image only, overlapping windows as often as tiles need them."""
+    """Loads of the input operand: pixels inside the image only, overlapping windows as often as tiles need them. A
+    panel and a whole operand also arrive by channel tiles, when the loops first need them."""
     tile, placement = mapping.tile, mapping.a_placement
     passes = nest.repeat_count * a_passes(counts, mapping)
-    in_channels = tile.in_channels if placement == "tile" else nest.in_channels
     out_rows, out_columns = (
         (nest.out_rows, nest.out_columns) if placement == "whole" else (tile.out_rows, tile.out_columns)
     )
     if nest.transpose_a:
         rows = passes * nest.images * nest.out_rows * nest.in_channels
         return Stream(
-            beats=rows * row_beats(nest.out_columns, out_columns, accelerator),
-            requests=rows * row_requests(nest.out_columns, out_columns, accelerator),
+            beats=rows * row_beats(nest.out_columns, tile.out_columns, accelerator),
+            requests=rows * row_requests(nest.out_columns, tile.out_columns, accelerator),
             bytes=rows * nest.out_columns * accelerator.input_bytes,
         )
     kernel_rows, kernel_columns = (
@@ -163,22 +167,19 @@ def a_stream(nest: ArrayNest, mapping: Mapping, counts: TileCounts, accelerator:
     pixels = nest.images * sum_of_touched(row_axis(nest), out_rows, kernel_rows)
     rows = passes * pixels * sum_of_touched(column_axis(nest), out_columns, kernel_columns)
     return Stream(
-        beats=rows * row_beats(nest.in_channels, in_channels, accelerator),
-        requests=rows * row_requests(nest.in_channels, in_channels, accelerator),
+        beats=rows * row_beats(nest.in_channels, tile.in_channels, accelerator),
+        requests=rows * row_requests(nest.in_channels, tile.in_channels, accelerator),
         bytes=rows * nest.in_channels * accelerator.input_bytes,
     )
 
 
 def b_stream(nest: ArrayNest, mapping: Mapping, counts: TileCounts, accelerator: Accelerator) -> Stream:
-    """Loads of the weights."""
-    tile, placement = mapping.tile, mapping.b_placement
+    """Loads of the weights, by tiles in every placement."""
     passes = nest.repeat_count * b_passes(counts, mapping) * nest.kernel_rows * nest.kernel_columns
     if nest.transpose_b:
-        rows, row, part = nest.out_channels, nest.in_channels, tile.in_channels
-        part = part if placement == "tile" else row
+        rows, row, part = nest.out_channels, nest.in_channels, mapping.tile.in_channels
     else:
-        rows, row, part = nest.in_channels, nest.out_channels, tile.out_channels
-        part = row if placement == "whole" else part
+        rows, row, part = nest.in_channels, nest.out_channels, mapping.tile.out_channels
     return Stream(
         beats=passes * rows * row_beats(row, part, accelerator),
         requests=passes * rows * row_requests(row, part, accelerator),
@@ -187,19 +188,20 @@ def b_stream(nest: ArrayNest, mapping: Mapping, counts: TileCounts, accelerator:
 
 
 def bias_stream(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> Stream:
-    """Loads of the bias: one row of up to DIM accumulators for every block of up to DIM accumulator rows, repeated on
-    chip."""
-    if not nest.bias:
-        return Stream(beats=0, requests=0, bytes=0)
+    """Loads of the bias for every block of accumulator rows."""
+    block = bias_block(nest, accelerator)
     blocks = nest.repeat_count * output_blocks(nest, mapping.tile, accelerator.dim)
-    widths = tuple(
-        (columns * accelerator.accumulator_bytes, count)
-        for columns, count in tile_sizes(nest.out_channels, accelerator.dim)
-    )
+    return Stream(beats=blocks * block.beats, requests=blocks * block.requests, bytes=blocks * block.bytes)
+
+
+def bias_block(nest: ArrayNest, accelerator: Accelerator) -> Stream:
+    """Loads of the bias for one block of up to DIM pixels and all channels: one row of accumulators, repeated on
+    chip."""
+    row_bytes = nest.bias * nest.out_channels * accelerator.accumulator_bytes
     return Stream(
-        beats=blocks * sum(count * ceil_div(width, accelerator.dma.bus_bytes) for width, count in widths),
-        requests=blocks * sum(count * ceil_div(width, accelerator.dma.request_bytes) for width, count in widths),
-        bytes=blocks * nest.out_channels * accelerator.accumulator_bytes,
+        beats=ceil_div(row_bytes, accelerator.dma.bus_bytes),
+        requests=ceil_div(row_bytes, accelerator.dma.request_bytes),
+        bytes=row_bytes,
     )
 
 

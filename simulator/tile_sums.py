@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import product
 
 from simulator.accelerator import Accelerator
 from simulator.array_nest import ArrayNest
@@ -117,17 +116,10 @@ def pixel_blocks(nest: ArrayNest, tile: Tile, dim: int) -> int:
 
 
 def output_blocks(nest: ArrayNest, tile: Tile, dim: int) -> int:
-    """Blocks of up to DIM consecutive accumulator rows (one row a pixel, lines packed), over all pixel tiles of one
-    repeat."""
-    loops = (
-        tuple(tile_sizes(nest.images, tile.images)),
-        tuple(tile_sizes(nest.out_rows, tile.out_rows)),
-        tuple(tile_sizes(nest.out_columns, tile.out_columns)),
-    )
-    return sum(
-        images_count * rows_count * columns_count * ceil_div(images * rows * columns, dim)
-        for (images, images_count), (rows, rows_count), (columns, columns_count) in product(*loops)
-    )
+    """Blocks of up to DIM accumulator rows (one row a pixel) that all pixel tiles of one repeat take at least, however
+    a tile's pixels are packed into blocks."""
+    tiles = ceil_div(nest.images, tile.images) * ceil_div(nest.out_rows, tile.out_rows)
+    return max(tiles * ceil_div(nest.out_columns, tile.out_columns), ceil_div(nest.pixels, dim))
 
 
 def row_beats(size: int, tile: int, accelerator: Accelerator) -> int:
@@ -147,11 +139,19 @@ def row_requests(size: int, tile: int, accelerator: Accelerator) -> int:
 
 
 def row_write_cycles(size: int, tile: int, accelerator: Accelerator) -> int:
-    """Port cycles to store a contiguous row of `size` outputs tile by tile: a request of k beats takes 2k - 1
-    (gemmini.md, DMA: k accept cycles + k beat cycles - 1)."""
-    bus, request = accelerator.dma.bus_bytes, accelerator.dma.request_bytes
+    """Port cycles to store a contiguous row of `size` outputs tile by tile. A request of k beats takes 2k - 1
+    (gemmini.md, DMA: k accept cycles + k beat cycles - 1), so stores one DIM block wide, which a result's layout may
+    force, are the fastest."""
+    block = accelerator.dim * accelerator.input_bytes
+    widest = min(block, accelerator.dma.request_bytes)
     total = 0
     for part, count in tile_sizes(size, tile):
-        requests, rest = divmod(part * accelerator.input_bytes, request)
-        total += count * (requests * (2 * (request // bus) - 1) + (2 * ceil_div(rest, bus) - 1 if rest else 0))
+        requests, rest = divmod(part * accelerator.input_bytes, widest)
+        total += count * (
+            requests * _write_cycles(widest, accelerator) + (_write_cycles(rest, accelerator) if rest else 0)
+        )
     return total
+
+
+def _write_cycles(request_bytes: int, accelerator: Accelerator) -> int:
+    return 2 * ceil_div(request_bytes, accelerator.dma.bus_bytes) - 1

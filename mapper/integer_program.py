@@ -1,0 +1,111 @@
+"""The mapper's integer program: tile sizes, loop order, operand placement and dataflow by OR-tools CP-SAT.
+
+One choice of pixel tile, one of output-channel tile and one plan (dataflow, order, placements, input-channel tile); the
+cost of a choice is the analytical model's, exactly. Products of two choices' numbers are one linear constraint per
+choice of one of them, enforced when that choice is made: the objective presses on each from above, so inequalities
+suffice. Kernel loops stay whole in a tile unless nothing fits; then every kernel tile is a program of its own and the
+best answer stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from time import perf_counter
+
+from mapper.heuristic import heuristic, smallest_mapping
+from mapper.mapping_program import Answer, Space, solve_space, space_of
+from mapper.solve import Objective, Solve
+from model_ir.errors import InfeasibleError, InputError
+from simulator.accelerator import Accelerator
+from simulator.analytical import analytical
+from simulator.array_nest import ArrayNest
+from simulator.cost import Cost
+from simulator.mapping import Mapping, check_legal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Baseline:
+    mapping: Mapping
+    cost: Cost
+
+
+def solve(
+    nest: ArrayNest,
+    accelerator: Accelerator,
+    *,
+    objective: Objective = "cycles",
+    time_limit_seconds: float = 10.0,
+) -> tuple[Mapping, Solve]:
+    """The best mapping of `nest` and the evidence; `objective` first, the other of cycles and traffic among its optima.
+
+    Never worse than Gemmini's heuristic. Raises InfeasibleError where not even the smallest tile fits, InputError for a
+    time limit that is not positive.
+    """
+    if not time_limit_seconds > 0:
+        raise InputError("time_limit_seconds", "must be positive", value=time_limit_seconds)
+    started = perf_counter()
+    check_legal(nest, smallest_mapping(nest, accelerator), accelerator)
+    baseline = _baseline(nest, accelerator)
+    answers = []
+    for space in _spaces(nest, accelerator):
+        left = max(0.01, time_limit_seconds - (perf_counter() - started))
+        answer = solve_space(space, objective, left, hint=baseline.mapping if baseline else None)
+        if answer is not None:
+            answers.append(answer)
+            if space.kernel == (nest.kernel_rows, nest.kernel_columns):
+                break
+    return _verdict(answers, baseline, objective, perf_counter() - started)
+
+
+def _spaces(nest: ArrayNest, accelerator: Accelerator) -> Iterator[Space]:
+    """The program with whole kernels, then those of every smaller kernel tile."""
+    whole = (nest.kernel_rows, nest.kernel_columns)
+    yield space_of(nest, accelerator, whole)
+    for kernel in product(range(1, whole[0] + 1), range(1, whole[1] + 1)):
+        if kernel != whole:
+            yield space_of(nest, accelerator, kernel)
+
+
+def _baseline(nest: ArrayNest, accelerator: Accelerator) -> _Baseline | None:
+    try:
+        mapping = heuristic(nest, accelerator)
+    except InfeasibleError:
+        return None
+    return _Baseline(mapping=mapping, cost=analytical(nest, mapping, accelerator))
+
+
+def _verdict(
+    answers: list[Answer],
+    baseline: _Baseline | None,
+    objective: Objective,
+    seconds: float,
+) -> tuple[Mapping, Solve]:
+    """The best answer of all programs, or the heuristic's where that lies outside every program's space and is
+    better."""
+    if not answers and baseline is None:
+        raise AssertionError("a legal mapping exists, yet neither program nor heuristic has one")
+    candidates = [(_key(answer.cost, objective), answer.mapping, "") for answer in answers]
+    if baseline is not None:
+        candidates.append((_key(baseline.cost, objective), baseline.mapping, "Gemmini's heuristic is better"))
+    (first, second), mapping, note = min(candidates, key=lambda candidate: candidate[0])
+    bound = min((answer.bound for answer in answers), default=0)
+    tie_bound = min((answer.tie_bound for answer in answers), default=0)
+    return mapping, Solve(
+        solver="heuristic" if note else "cp-sat",
+        status="optimal" if not note and (first, second) == (bound, tie_bound) else "feasible",
+        objective=first,
+        bound=min(first, bound),
+        tie_objective=second,
+        tie_bound=min(second, tie_bound),
+        wall_seconds=seconds,
+        branches=sum(answer.branches for answer in answers),
+        conflicts=sum(answer.conflicts for answer in answers),
+        note=note,
+    )
+
+
+def _key(cost: Cost, objective: Objective) -> tuple[int, int]:
+    cycles, traffic = int(cost.cycles), cost.dram_bytes
+    return (cycles, traffic) if objective == "cycles" else (traffic, cycles)

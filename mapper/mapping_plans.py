@@ -1,0 +1,151 @@
+"""Plans: everything of a mapping but its pixel tile and its output-channel tile, with what it makes of their numbers.
+
+A plan fixes dataflow, loop order, both placements, the tile of input channels, and whether pixels and output channels
+are cut at all. Under a fixed plan, on-chip rows and traffic are sums of products of one pixel number and one
+output-channel number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Literal
+
+import numpy as np
+
+from mapper.tile_options import (
+    in_channel_numbers,
+    in_channel_options,
+    nondominated,
+    out_channel_numbers,
+    pixel_numbers,
+    pixel_tile,
+)
+from simulator.accelerator import Accelerator, Dataflow
+from simulator.array_nest import ArrayNest
+from simulator.mapping import (
+    PLACEMENTS,
+    Mapping,
+    TileCounts,
+    a_is_reloaded,
+    b_is_reloaded,
+    ceil_div,
+    copies,
+    dataflows,
+)
+
+Window = Literal["tile", "panel"]
+
+UNITS = ("beats", "requests", "elements")
+"""What an operand's traffic is counted in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """`a_*` multiply the pixel number of the same name and unit under `a_window`, `b_*` the output-channel number;
+    `fixed_*` depend on neither. Traffic is of all repeats, in the order of UNITS; a reloaded operand's is multiplied by
+    the other's tiles."""
+
+    mapping: Mapping
+    pixels_cut: bool
+    channels_cut: bool
+    a_window: Window
+    a_rows: int
+    b_rows: int
+    fixed_rows: int
+    a_traffic: tuple[int, ...]
+    b_traffic: tuple[int, ...]
+    fixed_traffic: tuple[int, ...]
+    a_reloaded: bool
+    b_reloaded: bool
+    c_copies: int
+
+    def numbers(self) -> tuple[int, ...]:
+        """What decides between plans that cut the same loops, less being better; a reload multiplies by the other
+        operand's tiles, so it counts on top."""
+        return (
+            self.a_rows,
+            self.b_rows,
+            self.fixed_rows,
+            *self.a_traffic,
+            *self.b_traffic,
+            *(self.a_reloaded * number for number in self.a_traffic),
+            *(self.b_reloaded * number for number in self.b_traffic),
+            *self.fixed_traffic,
+        )
+
+
+def plans(nest: ArrayNest, accelerator: Accelerator, kernel: tuple[int, int]) -> tuple[Plan, ...]:
+    """The plans under one kernel tile that no other plan matches or beats in every number."""
+    groups: dict[tuple[bool, bool, Dataflow, Window], list[Plan]] = {}
+    for plan in _all_plans(nest, accelerator, kernel):
+        if plan.fixed_rows <= accelerator.scratchpad_rows:
+            key = (plan.pixels_cut, plan.channels_cut, plan.mapping.dataflow, plan.a_window)
+            groups.setdefault(key, []).append(plan)
+    kept: list[Plan] = []
+    for group in groups.values():
+        table = np.array([plan.numbers() for plan in group], dtype=np.int64)
+        kept += [group[index] for index in nondominated(table)]
+    return tuple(kept)
+
+
+def plan_of(
+    nest: ArrayNest, accelerator: Accelerator, kernel: tuple[int, int], mapping: Mapping, cut: tuple[bool, bool]
+) -> Plan:
+    """The numbers of `mapping`'s dataflow, order, placements and in_channels, with pixels and output channels `cut` or
+    not."""
+    pixels_cut, channels_cut = cut
+    in_whole = in_channel_numbers(nest, accelerator, nest.in_channels)
+    in_tile = in_channel_numbers(nest, accelerator, mapping.tile.in_channels)
+    out_whole = out_channel_numbers(nest, accelerator, nest.out_channels)
+    every_pixel = pixel_tile(
+        nest, (nest.images, nest.out_rows, nest.out_columns), (nest.kernel_rows, nest.kernel_columns)
+    )
+    pixels_whole = pixel_numbers(nest, accelerator, every_pixel)
+    counts = TileCounts(
+        pixels=1 + pixels_cut,
+        channels=1 + channels_cut,
+        reduction=in_tile["tiles"] * ceil_div(nest.kernel_rows, kernel[0]) * ceil_div(nest.kernel_columns, kernel[1]),
+    )
+    kernel_cut = kernel != (nest.kernel_rows, nest.kernel_columns)
+    a_copies, b_copies, c_copies = copies(nest, counts, mapping)
+    whole_a, whole_b = mapping.a_placement == "whole", mapping.b_placement == "whole"
+    positions = nest.kernel_rows * nest.kernel_columns
+    a_depth = in_tile if mapping.a_placement == "tile" else in_whole
+    b_depth, b_positions = (in_tile, kernel[0] * kernel[1]) if mapping.b_placement == "tile" else (in_whole, positions)
+    a_rows = a_copies * a_depth["a_rows"]
+    b_rows = b_copies * b_positions * b_depth["b_rows"]
+    a_traffic = tuple(nest.repeat_count * in_tile[f"a_{unit}"] for unit in UNITS)
+    nothing = (0,) * len(UNITS)
+    a_is_fixed = whole_a and not nest.transpose_a
+    return Plan(
+        mapping=mapping,
+        pixels_cut=pixels_cut,
+        channels_cut=channels_cut,
+        a_window="tile" if mapping.a_placement == "tile" and kernel_cut else "panel",
+        a_rows=0 if whole_a else a_rows,
+        b_rows=0 if whole_b else b_rows,
+        fixed_rows=whole_a * a_rows * pixels_whole["a_rows_panel"] + whole_b * b_rows * out_whole["b_rows"],
+        a_traffic=nothing if a_is_fixed else a_traffic,
+        b_traffic=tuple(nest.repeat_count * positions * in_tile[f"b_{unit}"] for unit in UNITS),
+        fixed_traffic=tuple(
+            factor * pixels_whole[f"a_{unit}_panel"] for factor, unit in zip(a_traffic, UNITS, strict=True)
+        )
+        if a_is_fixed
+        else nothing,
+        a_reloaded=a_is_reloaded(counts, mapping),
+        b_reloaded=b_is_reloaded(counts, mapping),
+        c_copies=c_copies,
+    )
+
+
+def _all_plans(nest: ArrayNest, accelerator: Accelerator, kernel: tuple[int, int]) -> Iterator[Plan]:
+    in_sizes = in_channel_options(nest, accelerator).sizes[:, 0].tolist()
+    every_pixel = (nest.images, nest.out_rows, nest.out_columns)
+    for dataflow, placement, in_channels in product(dataflows(nest, accelerator), PLACEMENTS, in_sizes):
+        order, a_placement, b_placement = placement
+        tile = replace(pixel_tile(nest, every_pixel, kernel), in_channels=in_channels)
+        mapping = Mapping(dataflow=dataflow, tile=tile, order=order, a_placement=a_placement, b_placement=b_placement)
+        for cut in product((False, True), (False, True)):
+            yield plan_of(nest, accelerator, kernel, mapping, cut)

@@ -1,0 +1,287 @@
+"""One CP-SAT model: the choices under one kernel tile, solved first for one objective and then for the other among its
+optima.
+
+Variables: one of the pixel tiles, one of the output-channel tiles, one of the plans, and integers for their numbers. A
+product of two choices' numbers is bounded below once per output-channel tile, enforced when that tile is chosen; the
+objective presses from above.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import Any
+
+from mapper.mapping_plans import UNITS, Plan, plan_of, plans
+from mapper.solve import Objective
+from mapper.tile_options import (
+    IntArray,
+    Options,
+    out_channel_numbers,
+    out_channel_options,
+    pixel_numbers,
+    pixel_options,
+)
+from simulator.accelerator import Accelerator
+from simulator.analytical import analytical, bias_block, ramps, weight_blocks
+from simulator.array_nest import ArrayNest
+from simulator.cost import Cost
+from simulator.mapping import Mapping, Tile, tile_counts
+
+_SEED = 1
+_BIG = 1 << 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Space:
+    """All choices under one kernel tile."""
+
+    nest: ArrayNest
+    accelerator: Accelerator
+    kernel: tuple[int, int]
+    pixels: Options
+    channels: Options
+    plans: tuple[Plan, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The best mapping found in a space, with the proven bounds of both objectives."""
+
+    mapping: Mapping
+    cost: Cost
+    bound: int
+    tie_bound: int
+    branches: int
+    conflicts: int
+
+
+def space_of(nest: ArrayNest, accelerator: Accelerator, kernel: tuple[int, int]) -> Space:
+    """The non-dominated choices of `nest` under `kernel` (kernel_rows, kernel_columns)."""
+    pixels = pixel_options(nest, accelerator, kernel)
+    found = plans(nest, accelerator, kernel)
+    flows = {plan.mapping.dataflow for plan in found}
+    if len(flows) == 2 and bool((pixels.columns["ws_cycles"] <= pixels.columns["os_cycles"]).all()):
+        # Traffic and rows are the same under both dataflows, so the slower one cannot win.
+        found = tuple(plan for plan in found if plan.mapping.dataflow == "ws")
+    return Space(
+        nest=nest,
+        accelerator=accelerator,
+        kernel=kernel,
+        pixels=pixels,
+        channels=out_channel_options(nest, accelerator),
+        plans=found,
+    )
+
+
+def solve_space(space: Space, objective: Objective, time_limit_seconds: float, hint: Mapping | None) -> Answer | None:
+    """The best mapping in `space`, or None where it holds no legal one (or none was found in time).
+
+    Deterministic unless the time runs out: one worker, fixed seed.
+    """
+    from ortools.sat.python import cp_model
+
+    deadline = perf_counter() + time_limit_seconds
+    program = _Program(space, cp_model)
+    if hint is not None:
+        program.hint(hint)
+    goals = [program.cycles, program.bytes] if objective == "cycles" else [program.bytes, program.cycles]
+    mapping, bounds, branches, conflicts = None, [0, 0], 0, 0
+    for stage, goal in enumerate(goals):
+        program.model.minimize(goal)
+        solver = cp_model.CpSolver()
+        solver.parameters.num_workers = 1
+        solver.parameters.random_seed = _SEED
+        solver.parameters.max_time_in_seconds = max(0.01, deadline - perf_counter())
+        status = solver.solve(program.model)
+        branches, conflicts = branches + solver.num_branches, conflicts + solver.num_conflicts
+        if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+            break
+        mapping = program.mapping(solver)
+        bounds[stage] = round(solver.best_objective_bound)
+        program.model.add(goal <= round(solver.objective_value))
+        program.hint(mapping)
+    if mapping is None:
+        return None
+    cost = analytical(space.nest, mapping, space.accelerator)
+    return Answer(
+        mapping=mapping, cost=cost, bound=bounds[0], tie_bound=bounds[1], branches=branches, conflicts=conflicts
+    )
+
+
+class _Program:
+    """The CP-SAT model of a space, with both goals as variables; built once, minimised once per goal."""
+
+    def __init__(self, space: Space, cp_model: Any) -> None:
+        self.space = space
+        self.model: Any = cp_model.CpModel()
+        self._numbers: dict[bytes, Any] = {}
+        self._products: dict[tuple[str, str], Any] = {}
+        self.pixel = [self.model.new_bool_var("") for _ in range(len(space.pixels))]
+        self.channel = [self.model.new_bool_var("") for _ in range(len(space.channels))]
+        self.plan = [self.model.new_bool_var("") for _ in space.plans]
+        for choice in (self.pixel, self.channel, self.plan):
+            self.model.add_exactly_one(choice)
+        self.cycles = self.model.new_int_var(0, _BIG, "cycles")
+        self.bytes = self.model.new_int_var(0, _BIG, "bytes")
+        self._link_cuts()
+        self._fit_accumulator()
+        self._fit_scratchpad()
+        self._bound_cycles()
+        self._bound_traffic()
+
+    def hint(self, mapping: Mapping) -> None:
+        """Start the search from a choice at least as good as `mapping`, if its kernel tile is this space's."""
+        nest, accelerator, space = self.space.nest, self.space.accelerator, self.space
+        tile = mapping.tile
+        if (tile.kernel_rows, tile.kernel_columns) != space.kernel:
+            return
+        counts = tile_counts(nest, tile)
+        pixel = space.pixels.first_not_worse(pixel_numbers(nest, accelerator, tile))
+        channel = space.channels.first_not_worse(out_channel_numbers(nest, accelerator, tile.out_channels))
+        cut = (counts.pixels > 1, counts.channels > 1)
+        numbers = plan_of(nest, accelerator, space.kernel, mapping, cut).numbers()
+        same = [(plan.pixels_cut, plan.channels_cut) == cut for plan in space.plans]
+        good = [
+            fits and all(mine <= theirs for mine, theirs in zip(plan.numbers(), numbers, strict=True))
+            for plan, fits in zip(space.plans, same, strict=True)
+        ]
+        self.model.clear_hints()
+        for choice, index in (
+            (self.pixel, pixel),
+            (self.channel, channel),
+            (self.plan, good.index(True) if True in good else -1),
+        ):
+            for position, variable in enumerate(choice):
+                self.model.add_hint(variable, position == index)
+
+    def mapping(self, solver: Any) -> Mapping:
+        """The mapping that the solver chose."""
+        space = self.space
+        pixel, channel, plan = (
+            next(index for index, variable in enumerate(choice) if solver.boolean_value(variable))
+            for choice in (self.pixel, self.channel, self.plan)
+        )
+        images, out_rows, out_columns = (int(size) for size in space.pixels.sizes[pixel])
+        chosen = space.plans[plan].mapping
+        tile: Tile = replace(
+            chosen.tile,
+            images=images,
+            out_rows=out_rows,
+            out_columns=out_columns,
+            out_channels=int(space.channels.sizes[channel][0]),
+        )
+        return replace(chosen, tile=tile)
+
+    def _number(self, choice: list[Any], column: IntArray) -> Any:
+        """An expression for the chosen entry of `column`: a constant where all are equal, else one shared variable."""
+        if (column == column[0]).all():
+            return int(column[0])
+        key = bytes([choice is self.pixel]) + column.tobytes()
+        if key not in self._numbers:
+            variable = self.model.new_int_var(int(column.min()), int(column.max()), "")
+            self.model.add(variable == sum(int(value) * literal for value, literal in zip(column, choice, strict=True)))
+            self._numbers[key] = variable
+        return self._numbers[key]
+
+    def _pixel_number(self, name: str) -> Any:
+        return self._number(self.pixel, self.space.pixels.columns[name])
+
+    def _channel_number(self, name: str) -> Any:
+        return self._number(self.channel, self.space.channels.columns[name])
+
+    def _product(self, pixel_name: str, channel_name: str) -> Any:
+        """An upper estimate, tight under minimisation, of a pixel number times an output-channel number."""
+        pixel, channel = self._pixel_number(pixel_name), self.space.channels.columns[channel_name]
+        if (channel == channel[0]).all() or isinstance(pixel, int):
+            return pixel * self._channel_number(channel_name)
+        key = (pixel_name, channel_name)
+        if key not in self._products:
+            most = int(self.space.pixels.columns[pixel_name].max() * channel.max())
+            variable = self.model.new_int_var(0, most, "")
+            for literal, factor in zip(self.channel, channel.tolist(), strict=True):
+                self.model.add(variable >= factor * pixel).only_enforce_if(literal)
+            self._products[key] = variable
+        return self._products[key]
+
+    def _link_cuts(self) -> None:
+        """A plan says whether pixels and output channels are cut; a transposed A kept whole takes no ragged column
+        tiles."""
+        for plan, literal in zip(self.space.plans, self.plan, strict=True):
+            for cut, choice, options in (
+                (plan.pixels_cut, self.pixel, self.space.pixels),
+                (plan.channels_cut, self.channel, self.space.channels),
+            ):
+                wrong = (options.columns["tiles"] > 1) != cut
+                self.model.add_bool_and(
+                    [other.negated() for other, bad in zip(choice, wrong, strict=True) if bad]
+                ).only_enforce_if(literal)
+            if plan.mapping.a_placement == "whole":
+                ragged = self.space.pixels.columns["ragged"]
+                self.model.add_bool_and(
+                    [other.negated() for other, bad in zip(self.pixel, ragged, strict=True) if bad]
+                ).only_enforce_if(literal)
+
+    def _fit_accumulator(self) -> None:
+        single = [literal for plan, literal in zip(self.space.plans, self.plan, strict=True) if plan.c_copies == 1]
+        rows = self._pixel_number("c_rows")
+        capacity = self.space.accelerator.accumulator_rows
+        for literal, blocks in zip(self.channel, self.space.channels.columns["blocks"].tolist(), strict=True):
+            self.model.add(rows <= capacity // blocks).only_enforce_if(literal)
+            # Two copies unless the plan that needs but one is chosen.
+            self.model.add(rows <= capacity // (2 * blocks)).only_enforce_if(
+                [literal, *(other.negated() for other in single)]
+            )
+
+    def _fit_scratchpad(self) -> None:
+        for plan, literal in zip(self.space.plans, self.plan, strict=True):
+            rows = plan.a_rows * self._pixel_number(f"a_rows_{plan.a_window}")
+            rows += plan.b_rows * self._channel_number("b_rows")
+            capacity = self.space.accelerator.scratchpad_rows - plan.fixed_rows
+            self._enforce(rows, capacity, literal)
+
+    def _bound_cycles(self) -> None:
+        """The three activities of `simulator.analytical.latency`, each below the cycles."""
+        nest, accelerator = self.space.nest, self.space.accelerator
+        ramp, memory, dma = ramps(nest, accelerator), accelerator.memory, accelerator.dma
+        flows = {"ws": "ws_cycles", "os": "os_cycles"}
+        bias, blocks = bias_block(nest, accelerator), nest.repeat_count * self._pixel_number("output_blocks")
+        stored_rows = nest.repeat_count * nest.pixels
+        acknowledged = stored_rows * self._channel_number("acknowledgements")
+        read = self.cycles - ramp.after_compute
+        for plan, literal in zip(self.space.plans, self.plan, strict=True):
+            compute = weight_blocks(nest, accelerator) * self._pixel_number(flows[plan.mapping.dataflow])
+            self._enforce(ramp.before_compute + compute + ramp.after_compute - self.cycles, 0, literal)
+            beats, requests, _ = self._traffic(plan)
+            by_bandwidth = (beats + bias.beats * blocks + acknowledged) * memory.cycles_per_beat
+            self._enforce(by_bandwidth - read, 0, literal)
+            by_latency = (requests + bias.requests * blocks) * memory.latency_cycles
+            self._enforce(by_latency - dma.requests_in_flight * read, 0, literal)
+        write = stored_rows * self._channel_number("write_cycles")
+        self.model.add(self.cycles >= ramp.before_store + write + ramp.after_store)
+
+    def _bound_traffic(self) -> None:
+        nest, accelerator = self.space.nest, self.space.accelerator
+        stored = nest.repeat_count * nest.pixels * nest.out_channels * accelerator.input_bytes
+        bias = bias_block(nest, accelerator).bytes * nest.repeat_count * self._pixel_number("output_blocks")
+        for plan, literal in zip(self.space.plans, self.plan, strict=True):
+            elements = self._traffic(plan)[2]
+            self._enforce(elements * accelerator.input_bytes + bias + stored - self.bytes, 0, literal)
+
+    def _traffic(self, plan: Plan) -> tuple[Any, ...]:
+        """Beats, requests and elements of A and B under `plan`."""
+        totals = []
+        for index, unit in enumerate(UNITS):
+            a_name, b_name = f"a_{unit}_{plan.a_window}", f"b_{unit}"
+            a = self._product(a_name, "tiles") if plan.a_reloaded else self._pixel_number(a_name)
+            b = self._product("tiles", b_name) if plan.b_reloaded else self._channel_number(b_name)
+            totals.append(plan.a_traffic[index] * a + plan.b_traffic[index] * b + plan.fixed_traffic[index])
+        return tuple(totals)
+
+    def _enforce(self, expression: Any, limit: int, literal: Any) -> None:
+        """`expression` <= `limit` when `literal` holds; the expression may be a plain integer."""
+        if isinstance(expression, int):
+            if expression > limit:
+                self.model.add(literal == 0)
+            return
+        self.model.add(expression <= limit).only_enforce_if(literal)

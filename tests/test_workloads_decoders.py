@@ -7,25 +7,18 @@ from math import sqrt
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
+from plain_layers import Array, silu, softmax
 from workload_values import Values, assert_close, inputs, outputs, parameters
 
 from model_ir.graph import Graph
 from workloads import gpt2, llama
-
-Array = npt.NDArray[Any]
 
 GPT2 = replace(gpt2.GPT2_SMALL, layers=3, features=24, heads=4, hidden=40, vocabulary=61, positions=16)
 LLAMA = replace(
     llama.LLAMA_3_8B, layers=3, features=24, heads=6, key_heads=2, hidden=40, vocabulary=61, positions=16, theta=100.0
 )
 QWEN = replace(LLAMA, name="small-qwen", qkv_bias=True, tied=True)
-
-
-def softmax(x: Array) -> Array:
-    exponentials = np.exp(x - x.max(axis=-1, keepdims=True))
-    return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
 def causal_attention(query: Array, key: Array, value: Array) -> Array:
@@ -94,8 +87,8 @@ def plain_llama(p: Values, ids: Array, config: llama.LlamaConfig) -> Array:
         x = x + dense(np.concatenate(heads, axis=1), f"{name}.output")
         name = f"layers.{index}.feed_forward"
         normed = norm(x, f"{name}.norm")
-        gate = dense(normed, f"{name}.gate")
-        x = x + dense(gate / (1 + np.exp(-gate)) * dense(normed, f"{name}.up"), f"{name}.down")
+        gate = silu(dense(normed, f"{name}.gate"))
+        x = x + dense(gate * dense(normed, f"{name}.up"), f"{name}.down")
     x = norm(x, "norm")
     return x @ words.T if config.tied else dense(x, "logits")
 

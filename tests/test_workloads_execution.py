@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from plain_layers import Plain
 from workload_values import assert_close, inputs, outputs, parameters
 
 from model_ir.builder import GraphBuilder
@@ -95,34 +96,11 @@ def relative_graph(steps: int, features: int, heads: int) -> Graph:
 
 @pytest.mark.parametrize(("steps", "heads"), [(1, 1), (2, 2), (5, 2), (6, 4)])
 def test_relative_attention_scores_the_distance_of_query_and_key(steps: int, heads: int) -> None:
-    features = 8
-    graph = relative_graph(steps, features, heads)
-    p = parameters(graph)
-    x = inputs(graph, rows=1)["x"]
-
-    def weight(part: str) -> np.ndarray:
-        return p[f"attention.{part}.weight"]
-
-    width = features // heads
-    projected = {part: x @ weight(part) + p[f"attention.{part}.bias"] for part in ("query", "key", "value")}
-    u, v = p["attention.content.bias"][:, 0], p["attention.distance.bias"][:, 0]
-    expected = np.zeros_like(x)
-    frequencies = [10000.0 ** (-2 * (k // 2) / features) for k in range(features)]
-    for n in range(2):
-        for h in range(heads):
-            part = slice(h * width, (h + 1) * width)
-            q, k, value = (projected[kind][n][:, part] for kind in ("query", "key", "value"))
-            for i in range(steps):
-                scores = []
-                for j in range(steps):
-                    angles = [(i - j) * f for f in frequencies]
-                    sinusoid = np.array([np.cos(a) if c % 2 else np.sin(a) for c, a in enumerate(angles)])
-                    distance = (sinusoid @ weight("position"))[part]
-                    scores.append(((q[i] + u[h]) @ k[j] + (q[i] + v[h]) @ distance) / np.sqrt(width))
-                weights = np.exp(scores - np.max(scores))
-                expected[n, i, part] = weights / weights.sum() @ value
-    expected = expected @ weight("output") + p["attention.output.bias"]
-    assert_close(outputs(graph, {"x": x} | p)[0], expected)
+    graph = relative_graph(steps, 8, heads)
+    feeds, values = inputs(graph, rows=1), parameters(graph)
+    plain = Plain(values, epsilon=0.0)
+    expected = np.stack([plain.relative_attention(x, "attention", heads) for x in feeds["x"]])
+    assert_close(outputs(graph, feeds | values)[0], expected)
 
 
 @pytest.mark.parametrize("name", ["bert", "vit", "conformer", "llama-prefill"])

@@ -119,12 +119,8 @@ def lrn(scope: Scope, node: Node) -> None:
     channels = (*scope.shape(node.required(0)), 0, 0)[1]
     if not 1 <= size <= 2 * channels:
         raise node.error("the window does not fit the channels", value=size, limit=f"1 to {2 * channels}")
-    factors: dict[str, Any] = {
-        "alpha": node.real("alpha", 1e-4),
-        "beta": node.real("beta", 0.75),
-        "bias": node.real("bias", 1.0),
-    }
-    scope.emit(node, Lrn, node.inputs[0], size=size, **factors)
+    alpha, beta, bias = node.real("alpha", 1e-4), node.real("beta", 0.75), node.real("bias", 1.0)
+    scope.emit(node, Lrn, node.inputs[0], size=size, alpha=alpha, beta=beta, bias=bias)
 
 
 def lp_normalization(scope: Scope, node: Node) -> None:

@@ -15,25 +15,16 @@ import onnx
 
 from model_ir.builder import GraphBuilder
 from model_ir.errors import InputError
+from model_ir.folding import FOLDABLE, evaluate_constant
 from model_ir.graph import Graph, verify
 from model_ir.onnx_file import OnnxFile
 from model_ir.onnx_node import Node
 from model_ir.onnx_tensor import Array, check_shape, check_tensor, tensor_value
 from model_ir.op import Op
 from model_ir.ops.arrays import storage_dtype
-from model_ir.ops.elementwise import Binary, Cast, Clip, Unary, Where
-from model_ir.ops.gathering import Gather, GatherElements
-from model_ir.ops.movement import Concat, Expand, Pad, Reshape, Slice, Split, Tile, Transpose
-from model_ir.ops.pooling import ArgReduce, Reduce
-from model_ir.ops.resampling import CumSum, Trilu
 from model_ir.precision import BOOL, Precision
 from model_ir.tensor import Shape, Tensor
 
-# Operators worth evaluating at import: linear time in what they read and write.
-FOLDABLE: tuple[type[Op], ...] = (
-    ArgReduce, Binary, Cast, Clip, Concat, CumSum, Expand, Gather, GatherElements, Pad, Reduce, Reshape, Slice, Split,
-    Tile, Transpose, Trilu, Unary, Where,
-)  # fmt: skip
 # One evaluated constant is at most this large, all of one file together at most FOLD_BUDGET_BYTES: a small file stays
 # small.
 FOLD_LIMIT_ELEMENTS = 1 << 16
@@ -197,12 +188,7 @@ class Scope:
         if self._folded_bytes + size_bytes > FOLD_BUDGET_BYTES:
             return False
         self._folded_bytes += size_bytes
-        with np.errstate(all="ignore"):
-            results = op.evaluate(np, *values)
-        for tensor, result in zip(inferred, results, strict=True):
-            self._constants[tensor.name] = (
-                np.asarray(result).astype(storage_dtype(tensor.precision)).reshape(tensor.shape)
-            )
+        self._constants.update(evaluate_constant(op, inferred, values))
         return True
 
     def _materialise(self, name: str) -> None:

@@ -23,7 +23,8 @@ Figure = dict[str, Any]
 
 _NAMED_TICKS: Final = 12
 _NAMES_IN_HOVER: Final = 5
-_SMALLEST_MARKER, _LARGEST_MARKER = 7.0, 38.0
+_SMALLEST_MARKER, _LARGEST_MARKER, _LARGEST_OF_MANY = 5.0, 40.0, 26.0
+_MANY_MARKERS: Final = 100
 _TRAFFIC_ROWS: Final = (("DRAM", "dram"), ("Scratchpad", "scratchpad"), ("Accumulator", "accumulator"))
 
 
@@ -40,8 +41,8 @@ def roofline_figure(record: RunRecord) -> Figure:
     drawn["rate"] = drawn["flops"] / drawn["cycles"] * machine.clock_hz
     by_kind = drawn.groupby("kind")["cycles"].sum().sort_values(ascending=False, kind="stable")
     colours = kind_colours([str(kind) for kind in by_kind.index])
-    largest = max((group["cycles"].sum() for _, group in _alike(drawn)), default=1.0)
-    traces = [_roofline_markers(drawn.loc[drawn["kind"] == kind], kind, colours[kind], largest) for kind in colours]
+    scale = _marker_scale([float(group["cycles"].sum()) for _, group in _alike(drawn)])
+    traces = [_roofline_markers(drawn.loc[drawn["kind"] == kind], kind, colours[kind], scale) for kind in colours]
     span = _intensity_span(drawn, machine)
     return {"data": [*_roofs(machine, span), *traces], "layout": _roofline_layout(drawn, machine, span)}
 
@@ -132,7 +133,7 @@ def solver_figure(layers: pd.DataFrame) -> Figure:
     ]
     layout = {
         "xaxis": {"title": {"text": "distinct layers, worst heuristic first"}, "dtick": max(1, len(nests) // 10)}
-        | {"range": [0.5, max(len(nests), 4) + 0.5], "showgrid": False},
+        | {"range": [0.5, max(len(nests), 1) + 0.5], "showgrid": False},
         "yaxis": {"title": {"text": "cycles ÷ proven lower bound"}, "rangemode": "normal"},
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"},
         "shapes": [_bound_line()],
@@ -140,14 +141,11 @@ def solver_figure(layers: pd.DataFrame) -> Figure:
     return {"data": traces, "layout": layout}
 
 
-def _roofline_markers(layers: pd.DataFrame, kind: str, colour: str, largest: float) -> Figure:
+def _roofline_markers(layers: pd.DataFrame, kind: str, colour: str, scale: float) -> Figure:
     sets = [group for _, group in _alike(layers)]
     # The costliest first, so that small markers end on top of large ones and can be reached.
     sets.sort(key=lambda group: -float(group["cycles"].sum()))
-    sizes = [
-        _SMALLEST_MARKER + (_LARGEST_MARKER - _SMALLEST_MARKER) * _root(group["cycles"].sum() / largest)
-        for group in sets
-    ]
+    sizes = [max(_SMALLEST_MARKER, scale * math.sqrt(group["cycles"].sum())) for group in sets]
     return {
         "type": "scatter",
         "mode": "markers",
@@ -159,6 +157,12 @@ def _roofline_markers(layers: pd.DataFrame, kind: str, colour: str, largest: flo
         "marker": {"size": sizes, "color": f"var({colour})", "opacity": 0.78}
         | {"line": {"width": 1, "color": "var(--card)"}},
     }
+
+
+def _marker_scale(cycles: list[float]) -> float:
+    """Diameter in pixels per square root of a cycle."""
+    largest = _LARGEST_MARKER if len(cycles) <= _MANY_MARKERS else _LARGEST_OF_MANY
+    return largest / math.sqrt(max(cycles, default=1.0))
 
 
 def _alike(layers: pd.DataFrame) -> list[tuple[object, pd.DataFrame]]:
@@ -239,16 +243,18 @@ def _roofline_layout(drawn: pd.DataFrame, machine: Machine, span: tuple[float, f
 
 
 def _log_axis(title: str, low: float, high: float) -> Figure:
-    # Ticks at 1, 2 and 5 where there is room for them, at powers of ten elsewhere.
-    dtick = "D2" if high - low < 2.5 else 1
-    return {"type": "log", "dtick": dtick, "range": [low, high], "title": {"text": title}, "exponentformat": "SI"}
+    minor = {"dtick": "D1", "showgrid": high - low < 2.5, "gridcolor": "var(--edge)", "ticks": ""}
+    return {"type": "log", "dtick": 1, "minor": minor, "range": [low, high]} | {
+        "title": {"text": title},
+        "exponentformat": "SI",
+    }
 
 
 def _by_layer_layout(layers: pd.DataFrame) -> Figure:
     size = len(layers)
     # Few layers would make bars as wide as the page: the axis keeps room for at least eight.
     room = max(size, 8)
-    axis: Figure = {"title": {"text": "layer, in network order"}, "showgrid": False}
+    axis: Figure = {"title": {"text": "layer, in network order"}, "showgrid": False, "zeroline": False}
     axis |= {"range": [(size - room) / 2 - 0.6, (size + room) / 2 - 0.4]}
     if size <= _NAMED_TICKS:
         axis |= {"tickvals": layers["index"].tolist(), "title": None, "tickangle": -22}
@@ -327,10 +333,6 @@ def _bound_line() -> Figure:
 
 def _finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
-
-
-def _root(fraction: float) -> float:
-    return math.sqrt(max(fraction, 0.0))
 
 
 def _text(text: str) -> str:

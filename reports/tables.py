@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from reports.record import RunRecord
 
-_NAME_WIDTH: Final = 40
+_NAME_WIDTH: Final = 38
+_COSTLIEST_WIDTH: Final = 60
 _SHAPE_WIDTH: Final = 40
 _MAPPING_WIDTH: Final = 90
 
@@ -39,7 +40,7 @@ def costliest_table(record: RunRecord, limit: int = 15) -> str:
     heads = ("Layer and mapping", BY, "Shape", "Share", "Simulated", "Roofline", "Analytical", "Heuristic")
     rows = [
         (
-            _name(row.index, row.name, below=row.mapping or f"{row.kind} on: {row.where}"),
+            _name(row.index, row.name, _COSTLIEST_WIDTH, row.mapping or f"{row.kind} on: {row.where}"),
             number(row.times),
             _text(row.shape, _SHAPE_WIDTH),
             Cell(shown=percent(row.share), value=row.share, share=row.share),
@@ -176,8 +177,8 @@ def escaped(text: str, limit: int = 400) -> str:
     return html.escape(printable(text, limit), quote=True)
 
 
-def _name(index: int, name: str, below: str = "") -> Cell:
-    return Cell(shown=shortened(name, _NAME_WIDTH), whole=f"{index}: {name}", below=shortened(below, _MAPPING_WIDTH))
+def _name(index: int, name: str, width: int = _NAME_WIDTH, below: str = "") -> Cell:
+    return Cell(shown=shortened(name, width), whole=f"{index}: {name}", below=shortened(below, _MAPPING_WIDTH))
 
 
 def _text(text: str, width: int) -> Cell:

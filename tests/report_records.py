@@ -135,7 +135,7 @@ def _intervals(layer: int, cycles: float, rng: np.random.Generator) -> list[dict
     for unit, text in labels.items():
         clock = 0
         while clock < min(cycles, 40_000) and len(rows) < 4_000:
-            length = int(rng.integers(8, 120))
+            length = min(int(rng.integers(8, 120)), int(cycles) - clock + 1)
             label = text.format(int(rng.integers(2**31)), int(rng.integers(2**14)))
             span = {"start_cycle": float(clock), "end_cycle": float(clock + length)}
             rows.append({"layer": layer, "unit": unit, "label": label} | span)

@@ -18,7 +18,9 @@ class Timeline {
     this.select.addEventListener("change", () => this.choose(Number(this.select.value)));
     box.querySelectorAll("[data-zoom]").forEach((button) => button.addEventListener("click", () => this.press(button.dataset.zoom)));
     this.listen();
-    this.choose(0);
+    const costliest = schedules.reduce((best, schedule, index) => (schedule.cycles > schedules[best].cycles ? index : best), 0);
+    this.select.value = String(costliest);
+    this.choose(costliest);
     new ResizeObserver(() => this.draw()).observe(this.canvas.parentElement);
   }
 

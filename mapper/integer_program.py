@@ -46,7 +46,6 @@ def solve(
     if not time_limit_seconds > 0:
         raise InputError("time_limit_seconds", "must be positive", value=time_limit_seconds)
     started = perf_counter()
-    check_legal(nest, smallest_mapping(nest, accelerator), accelerator)
     baseline = _baseline(nest, accelerator)
     answers = []
     for space in _spaces(nest, accelerator):
@@ -54,8 +53,13 @@ def solve(
         answer = solve_space(space, objective, left, hint=baseline.mapping if baseline else None)
         if answer is not None:
             answers.append(answer)
-            if space.kernel == (nest.kernel_rows, nest.kernel_columns):
+            if space.kernel == (nest.kernel_rows, nest.kernel_columns) and answer.mapping is not None:
                 break
+    if baseline is None and all(answer.mapping is None for answer in answers):
+        # Nothing fits, which this says, or the time was too short to find what does.
+        mapping = smallest_mapping(nest, accelerator)
+        check_legal(nest, mapping, accelerator)
+        baseline = _Baseline(mapping=mapping, cost=analytical(nest, mapping, accelerator))
     return _verdict(answers, baseline, objective, perf_counter() - started)
 
 
@@ -84,11 +88,14 @@ def _verdict(
 ) -> tuple[Mapping, Solve]:
     """The best answer of all programs, or the heuristic's where that lies outside every program's space and is
     better."""
-    if not answers and baseline is None:
-        raise AssertionError("a legal mapping exists, yet neither program nor heuristic has one")
-    candidates = [(_key(answer.cost, objective), answer.mapping, "") for answer in answers]
+    candidates = [
+        (_key(answer.cost, objective), answer.mapping, "")
+        for answer in answers
+        if answer.mapping is not None and answer.cost is not None
+    ]
     if baseline is not None:
-        candidates.append((_key(baseline.cost, objective), baseline.mapping, "Gemmini's heuristic is better"))
+        note = "Gemmini's heuristic: better than all that the program found"
+        candidates.append((_key(baseline.cost, objective), baseline.mapping, note))
     (first, second), mapping, note = min(candidates, key=lambda candidate: candidate[0])
     bound = min((answer.bound for answer in answers), default=0)
     tie_bound = min((answer.tie_bound for answer in answers), default=0)

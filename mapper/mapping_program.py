@@ -46,10 +46,11 @@ class Space:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """The best mapping found in a space, with the proven bounds of both objectives."""
+    """The best mapping found in a space and its cost (None: none found), with the proven bounds of both objectives. A
+    space proven empty has no answer."""
 
-    mapping: Mapping
-    cost: Cost
+    mapping: Mapping | None
+    cost: Cost | None
     bound: int
     tie_bound: int
     branches: int
@@ -75,7 +76,7 @@ def space_of(nest: ArrayNest, accelerator: Accelerator, kernel: tuple[int, int])
 
 
 def solve_space(space: Space, objective: Objective, time_limit_seconds: float, hint: Mapping | None) -> Answer | None:
-    """The best mapping in `space`, or None where it holds no legal one (or none was found in time).
+    """The best mapping in `space`, or None where it holds no legal one.
 
     Deterministic unless the time runs out: one worker, fixed seed.
     """
@@ -95,15 +96,15 @@ def solve_space(space: Space, objective: Objective, time_limit_seconds: float, h
         solver.parameters.max_time_in_seconds = max(0.01, deadline - perf_counter())
         status = solver.solve(program.model)
         branches, conflicts = branches + solver.num_branches, conflicts + solver.num_conflicts
+        if status == cp_model.INFEASIBLE:
+            return None
         if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
             break
         mapping = program.mapping(solver)
         bounds[stage] = round(solver.best_objective_bound)
         program.model.add(goal <= round(solver.objective_value))
         program.hint(mapping)
-    if mapping is None:
-        return None
-    cost = analytical(space.nest, mapping, space.accelerator)
+    cost = analytical(space.nest, mapping, space.accelerator) if mapping is not None else None
     return Answer(
         mapping=mapping, cost=cost, bound=bounds[0], tie_bound=bounds[1], branches=branches, conflicts=conflicts
     )

@@ -1,4 +1,5 @@
-"""Small random nests, machines and mappings, shared by the tests of cost models and mapper; and the real layers they run on."""
+"""Small random nests, machines and mappings, shared by the tests of cost models and mapper; and the real layers they
+run on."""
 
 from __future__ import annotations
 

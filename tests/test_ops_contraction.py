@@ -98,7 +98,7 @@ def test_conv_in_several_passes_equals_conv_in_one(monkeypatch: pytest.MonkeyPat
     arrays = [normal((1, 4, 8, 8), 1), normal((6, 2, 3, 3), 2)]
     op = build(Conv, 2, strides=(1, 1), pads=(1, 1, 1, 1), dilations=(1, 1), group=2)
     (whole,) = op.evaluate(np, *arrays)
-    monkeypatch.setattr("model_ir.ops.contraction.COLUMN_ELEMENTS", 600)
+    monkeypatch.setattr("model_ir.ops.convolution.COLUMN_ELEMENTS", 600)
     (pieces,) = op.evaluate(np, *arrays)
     np.testing.assert_allclose(pieces, whole, rtol=1e-5, atol=1e-5)
 
@@ -141,6 +141,16 @@ def test_integer_products_are_exact() -> None:
     on_numpy, on_jax = evaluate_both(build(MatMul, 2), [a, b])
     np.testing.assert_array_equal(on_numpy[0], a.astype(np.int64) @ b)
     np.testing.assert_array_equal(on_jax[0], a.astype(np.int64) @ b)
+
+
+def test_narrow_integers_do_not_overflow() -> None:
+    a, b = np.full((2, 64), -128, np.int8), np.full((64, 3), 255, np.uint8)
+    for result in evaluate_both(build(MatMul, 2), [a, b]):
+        np.testing.assert_array_equal(result[0], np.full((2, 3), -128 * 255 * 64))
+    x, weight = np.full((1, 4, 5, 5), 127, np.int8), np.full((2, 4, 3, 3), 127, np.int8)
+    for op in (build(Conv, 2, **CONV), build(ConvTranspose, 2, **TRANSPOSE)):
+        for result in evaluate_both(op, [x, weight if op.kind == "Conv" else weight.transpose(1, 0, 2, 3)]):
+            assert np.max(np.asarray(result[0])) == 127 * 127 * 36
 
 
 CONV = {"strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1)}

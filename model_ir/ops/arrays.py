@@ -48,6 +48,11 @@ def is_integer(x: Any) -> bool:
     return bool(np.issubdtype(np.dtype(x.dtype), np.integer))
 
 
+def widened(x: Any) -> Any:
+    """`x` as int32 if it holds narrower integers, which sums of products would overflow."""
+    return x.astype(np.int32) if is_integer(x) and np.dtype(x.dtype).itemsize < 4 else x
+
+
 def pad_spatial(xp: Any, x: Any, pads: Sequence[int], value: Any = 0) -> Any:
     """Pad the axes after (N, C) by `pads`, all begins before all ends, with `value`."""
     if not any(pads):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from model_ir.errors import InputError
 from model_ir.op import Op
-from model_ir.precision import FLOAT32, Precision
+from model_ir.precision import Precision
 from model_ir.tensor import Shape, Tensor
 
 
@@ -96,29 +96,3 @@ def expect_shape(op: Op, tensor: Tensor | None, shape: Shape, what: str) -> None
     """Raise InputError unless `tensor` is absent or has exactly `shape`."""
     if tensor is not None and tensor.shape != shape:
         raise refusal(op, f"{what} {tensor.name!r} has the wrong shape", value=tensor.shape, limit=shape)
-
-
-def promote(*precisions: Precision) -> Precision:
-    """The precision of a result of several operands.
-
-    Equal ones stay; floats win over integers and the wider float over the narrower; scaled integers of unequal scale
-    are computed as real numbers (float32); plain integers take the wider.
-    """
-    first, *others = precisions
-    if all(other == first for other in others):
-        return first
-    floats = [precision for precision in precisions if precision.is_float]
-    if floats:
-        return max(floats, key=lambda precision: precision.bits)
-    if any(precision.scale != 1.0 or precision.zero_point for precision in precisions):
-        return FLOAT32
-    return max(precisions, key=lambda precision: precision.bits)
-
-
-def accumulate(left: Precision, right: Precision) -> Precision:
-    """The precision of a sum of products: float operands by `promote`; integers at least 32 bits with the product of
-    the scales (an integer of zero point 0, as Jacob et al., Integer-Arithmetic-Only Inference, CVPR 2018, equation 4,
-    leaves it)."""
-    if left.is_float or right.is_float:
-        return promote(left, right)
-    return Precision(bits=max(32, left.bits, right.bits), scale=left.scale * right.scale)

@@ -4,16 +4,13 @@ summation."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
-from math import prod
 from typing import Any
 
 from model_ir.loop_nest import AffineIndex, LoopNest
 from model_ir.op import Op
 from model_ir.ops import einsum
-from model_ir.ops.arrays import along, pad_spatial
+from model_ir.ops.arrays import along, pad_spatial, widened
 from model_ir.ops.checks import (
-    accumulate,
     broadcast,
     broadcasts_to,
     expect_shape,
@@ -23,12 +20,11 @@ from model_ir.ops.checks import (
     refusal,
     required,
 )
+from model_ir.ops.convolution import convolve, spread
 from model_ir.ops.nests import access, at, broadcast_indices, channels_last, opaque
-from model_ir.ops.windows import check_windows, spatial_loops, tap, window_counts
+from model_ir.ops.precisions import accumulated
+from model_ir.ops.windows import check_windows, spatial_loops, window_counts
 from model_ir.tensor import Shape, Tensor
-
-COLUMN_ELEMENTS = 1 << 24
-"""Largest im2col buffer that a convolution builds at a time (elements); more kernel positions take several passes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +45,7 @@ class MatMul(Op):
         bias = maybe(inputs, 2)
         if bias is not None and not broadcasts_to(bias.shape, shape):
             raise refusal(self, "bias does not broadcast to the product", value=bias.shape, limit=shape)
-        return output(self, shape, accumulate(a.precision, b.precision))
+        return output(self, shape, accumulated(a.precision, b.precision, None if bias is None else bias.precision))
 
     def _product_shape(self, a: Tensor, b: Tensor) -> Shape:
         for tensor, transposed in ((a, self.transpose_a), (b, self.transpose_b)):
@@ -66,7 +62,7 @@ class MatMul(Op):
         a, b, bias = (*inputs, None)[:3]
         a = xp.swapaxes(a, -1, -2) if self.transpose_a else a
         b = xp.swapaxes(b, -1, -2) if self.transpose_b else b
-        result = xp.matmul(a, b)
+        result = xp.matmul(widened(a), widened(b))
         return (result if bias is None else result + bias,)
 
     def loop_nest(
@@ -138,11 +134,13 @@ class Conv(Op):
         check_windows(self, len(kernel), kernel, self.strides, self.pads, self.dilations)
         sizes = window_counts(self, x.shape[2:], kernel, self.strides, self.pads, self.dilations)
         shape = (x.shape[0], weight.shape[0], *sizes)
-        return output(self, shape, accumulate(x.precision, weight.precision))
+        bias = maybe(inputs, 2)
+        return output(self, shape, accumulated(x.precision, weight.precision, None if bias is None else bias.precision))
 
     def evaluate(self, xp: Any, *inputs: Any) -> tuple[Any, ...]:
         """Y[n, o, p] = B[o] + sum over c, k of X[n, c, p * stride + k * dilation - pad] W[o, c, k] (ONNX Conv)."""
         x, weight, bias = (*inputs, None)[:3]
+        x, weight = widened(x), widened(weight)
         return (_with_bias(convolve(xp, x, weight, self.strides, self.pads, self.dilations, self.group), bias),)
 
     def loop_nest(
@@ -195,41 +193,6 @@ def _with_bias(y: Any, bias: Any) -> Any:
     return y if bias is None else y + bias.reshape(along(bias.shape, 1, y.ndim))
 
 
-def convolve(
-    xp: Any,
-    x: Any,
-    weight: Any,
-    strides: tuple[int, ...],
-    pads: tuple[int, ...],
-    dilations: tuple[int, ...],
-    group: int,
-) -> Any:
-    """Grouped convolution by im2col, as many kernel positions at a time as `COLUMN_ELEMENTS` allows, one matrix product
-    each."""
-    batch, channels = x.shape[:2]
-    out_channels, group_channels, *kernel = weight.shape
-    padded = pad_spatial(xp, x, pads)
-    counts = [
-        (size - dilation * (taps - 1) - 1) // stride + 1
-        for size, taps, stride, dilation in zip(padded.shape[2:], kernel, strides, dilations, strict=True)
-    ]
-    positions = [
-        tuple(step * dilation for step, dilation in zip(steps, dilations, strict=True))
-        for steps in product(*map(range, kernel))
-    ]
-    weight = weight.reshape(group, out_channels // group, group_channels, len(positions))
-    chunk = max(1, COLUMN_ELEMENTS // (batch * channels * prod(counts)))
-    total = None
-    for first in range(0, len(positions), chunk):
-        taps = [tap(padded, starts, counts, strides) for starts in positions[first : first + chunk]]
-        columns = xp.stack(taps, axis=2) if len(taps) > 1 else taps[0]
-        columns = columns.reshape(batch, group, group_channels * len(taps), prod(counts))
-        matrix = weight[..., first : first + len(taps)].reshape(group, out_channels // group, -1)
-        part = xp.matmul(matrix, columns)
-        total = part if total is None else total + part
-    return total.reshape(batch, out_channels, *counts)  # type: ignore[union-attr]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConvTranspose(Op):
     """Transposed convolution of (N, C, spatial...) with (C, O/group, kernel...) [+ bias (O)] (ONNX ConvTranspose).
@@ -264,7 +227,8 @@ class ConvTranspose(Op):
         channels = weight.shape[1] * self.group
         expect_shape(self, maybe(inputs, 2), (channels,), "bias")
         shape = (x.shape[0], channels, *self._out_sizes(x.shape[2:], kernel))
-        return output(self, shape, accumulate(x.precision, weight.precision))
+        bias = maybe(inputs, 2)
+        return output(self, shape, accumulated(x.precision, weight.precision, None if bias is None else bias.precision))
 
     def _out_sizes(self, sizes: Shape, kernel: Shape) -> Shape:
         rank = len(sizes)
@@ -282,11 +246,12 @@ class ConvTranspose(Op):
         """A stride-1 convolution of the zero-spread input with the flipped kernel (Dumoulin and Visin, A guide to
         convolution arithmetic for deep learning, 2016, section 4), cropped by `pads`."""
         x, weight, bias = (*inputs, None)[:3]
+        x, weight = widened(x), widened(weight)
         rank = x.ndim - 2
         kernel = weight.shape[2:]
         sizes = self._out_sizes(x.shape[2:], kernel)
         for axis, stride in enumerate(self.strides):
-            x = _spread(xp, x, axis + 2, stride)
+            x = spread(xp, x, axis + 2, stride)
         reach = tuple(dilation * (taps - 1) for dilation, taps in zip(self.dilations, kernel, strict=True))
         x = pad_spatial(xp, x, reach + tuple(r + extra for r, extra in zip(reach, self.output_padding, strict=True)))
         x = x[
@@ -339,18 +304,6 @@ class ConvTranspose(Op):
         )
 
 
-def _spread(xp: Any, x: Any, axis: int, stride: int) -> Any:
-    """Put `stride - 1` zeros between neighbours along `axis`."""
-    if stride == 1:
-        return x
-    size = x.shape[axis]
-    wide = xp.pad(
-        xp.expand_dims(x, axis + 1), [(0, 0)] * (axis + 1) + [(0, stride - 1)] + [(0, 0)] * (x.ndim - axis - 1)
-    )
-    spread = wide.reshape(*x.shape[:axis], size * stride, *x.shape[axis + 1 :])
-    return spread[(slice(None),) * axis + (slice(0, size * stride - stride + 1),)]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Einsum(Op):
     """Einstein summation (ONNX Einsum, numpy.einsum); `equation` may contain an ellipsis and may leave its output
@@ -364,12 +317,12 @@ class Einsum(Op):
         _, result, sizes = einsum.bind(self, self.equation, tensors)
         precision = tensors[0].precision
         for tensor in tensors[1:]:
-            precision = accumulate(precision, tensor.precision)
+            precision = accumulated(precision, tensor.precision)
         return output(self, tuple(sizes[label] for label in result), precision)
 
     def evaluate(self, xp: Any, *inputs: Any) -> tuple[Any, ...]:
         """numpy.einsum, its two-operand products through matrix multiplication."""
-        return (xp.einsum(self.equation.replace(" ", ""), *inputs, optimize=True),)
+        return (xp.einsum(self.equation.replace(" ", ""), *map(widened, inputs), optimize=True),)
 
     def loop_nest(
         self, inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor, ...], constants: frozenset[str]

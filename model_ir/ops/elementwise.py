@@ -8,9 +8,10 @@ from typing import Any
 from model_ir.loop_nest import LoopNest
 from model_ir.op import Op
 from model_ir.ops.arrays import cast, is_integer
-from model_ir.ops.checks import broadcast, broadcasts_to, output, promote, refusal, required
+from model_ir.ops.checks import broadcast, broadcasts_to, output, refusal, required
 from model_ir.ops.functions import BINARY, BOOLEAN_BINARY, BOOLEAN_UNARY, UNARY
 from model_ir.ops.nests import pointwise
+from model_ir.ops.precisions import computed, selected
 from model_ir.precision import BOOL, Precision
 from model_ir.tensor import Tensor
 
@@ -26,7 +27,9 @@ class Unary(Op):
         (x,) = required(self, inputs, 1)
         if self.function not in UNARY:
             raise refusal(self, "unknown function", value=self.function, limit=", ".join(UNARY))
-        return output(self, x.shape, BOOL if self.function in BOOLEAN_UNARY else x.precision)
+        if self.function in BOOLEAN_UNARY:
+            return output(self, x.shape, BOOL)
+        return output(self, x.shape, x.precision if self.function == "relu" else computed(x.precision))
 
     def evaluate(self, xp: Any, *inputs: Any) -> tuple[Any, ...]:
         """The definition in `UNARY`."""
@@ -48,7 +51,7 @@ class LeakyRelu(Op):
     def infer(self, inputs: tuple[Tensor | None, ...]) -> tuple[Tensor, ...]:
         """The shape and precision of x."""
         (x,) = required(self, inputs, 1)
-        return output(self, x.shape, x.precision)
+        return output(self, x.shape, computed(x.precision))
 
     def evaluate(self, xp: Any, *inputs: Any) -> tuple[Any, ...]:
         """where(x >= 0, x, alpha x)."""
@@ -72,7 +75,7 @@ class HardSigmoid(Op):
     def infer(self, inputs: tuple[Tensor | None, ...]) -> tuple[Tensor, ...]:
         """The shape and precision of x."""
         (x,) = required(self, inputs, 1)
-        return output(self, x.shape, x.precision)
+        return output(self, x.shape, computed(x.precision))
 
     def evaluate(self, xp: Any, *inputs: Any) -> tuple[Any, ...]:
         """clip(alpha x + beta, 0, 1)."""
@@ -94,7 +97,7 @@ class Elu(Op):
     def infer(self, inputs: tuple[Tensor | None, ...]) -> tuple[Tensor, ...]:
         """The shape and precision of x."""
         (x,) = required(self, inputs, 1)
-        return output(self, x.shape, x.precision)
+        return output(self, x.shape, computed(x.precision))
 
     def evaluate(self, xp: Any, *inputs: Any) -> tuple[Any, ...]:
         """where(x > 0, x, alpha expm1(x)); the exponential never sees a positive x."""
@@ -117,7 +120,7 @@ class PRelu(Op):
         x, slope = required(self, inputs, 2)
         if not broadcasts_to(slope.shape, x.shape):
             raise refusal(self, "slope does not broadcast to the input", value=slope.shape, limit=x.shape)
-        return output(self, x.shape, x.precision)
+        return output(self, x.shape, computed(x.precision))
 
     def evaluate(self, xp: Any, *inputs: Any) -> tuple[Any, ...]:
         """where(x >= 0, x, slope x)."""
@@ -141,7 +144,7 @@ class Clip(Op):
     def infer(self, inputs: tuple[Tensor | None, ...]) -> tuple[Tensor, ...]:
         """The shape and precision of x."""
         (x,) = required(self, inputs, 1)
-        return output(self, x.shape, x.precision)
+        return output(self, x.shape, computed(x.precision))
 
     def evaluate(self, xp: Any, *inputs: Any) -> tuple[Any, ...]:
         """min(max(x, low), high), in this order, so that high wins where low > high."""
@@ -172,11 +175,13 @@ class Binary(Op):
         a, b = required(self, inputs, 2)
         if self.function not in BINARY:
             raise refusal(self, "unknown function", value=self.function, limit=", ".join(BINARY))
-        precision = promote(a.precision, b.precision)
         if self.function in BOOLEAN_BINARY:
             precision = BOOL
         elif self.function == "pow":
-            precision = a.precision
+            precision = computed(a.precision)
+        else:
+            rule = selected if self.function in ("max", "min") else computed
+            precision = rule(a.precision, b.precision)
         return output(self, broadcast(self, a.shape, b.shape), precision)
 
     def evaluate(self, xp: Any, *inputs: Any) -> tuple[Any, ...]:
@@ -198,7 +203,7 @@ class Where(Op):
     def infer(self, inputs: tuple[Tensor | None, ...]) -> tuple[Tensor, ...]:
         """The broadcast shape with the promoted precision of x and y."""
         condition, x, y = required(self, inputs, 3)
-        return output(self, broadcast(self, condition.shape, x.shape, y.shape), promote(x.precision, y.precision))
+        return output(self, broadcast(self, condition.shape, x.shape, y.shape), selected(x.precision, y.precision))
 
     def evaluate(self, xp: Any, *inputs: Any) -> tuple[Any, ...]:
         """where(condition, x, y)."""

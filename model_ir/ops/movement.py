@@ -15,6 +15,7 @@ from model_ir.op import Op
 from model_ir.ops.arrays import is_integer
 from model_ir.ops.checks import axes_of, axis_of, broadcast, output, positive, refusal, required
 from model_ir.ops.nests import Dims, access, at, broadcast_indices, move, opaque, output_dims, view
+from model_ir.ops.precisions import computed, selected
 from model_ir.tensor import Shape, Tensor
 
 
@@ -111,7 +112,8 @@ class Concat(Op):
                     self, f"{tensor.name!r} does not fit {first.name!r}", value=tensor.shape, limit=first.shape
                 )
         total = sum(tensor.shape[axis] for tensor in tensors)
-        return output(self, (*first.shape[:axis], total, *first.shape[axis + 1 :]), first.precision)
+        precision = selected(*(tensor.precision for tensor in tensors))
+        return output(self, (*first.shape[:axis], total, *first.shape[axis + 1 :]), precision)
 
     def evaluate(self, xp: Any, *inputs: Any) -> tuple[Any, ...]:
         """concatenate(inputs, axis)."""
@@ -254,7 +256,8 @@ class Pad(Op):
         reach = {"reflect": [size - 1 for size in x.shape], "wrap": list(x.shape)}.get(self.mode)
         if reach and any(pad > limit for pad, limit in zip(self.pads, reach * 2, strict=True)):
             raise refusal(self, f"{self.mode} padding is longer than the input", value=self.pads, limit=tuple(reach))
-        return output(self, tuple(s + a + b for s, a, b in zip(x.shape, *self._sides(), strict=True)), x.precision)
+        shape = tuple(size + before + after for size, before, after in zip(x.shape, *self._sides(), strict=True))
+        return output(self, shape, x.precision if self.value == 0 else computed(x.precision))
 
     def _sides(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         rank = len(self.pads) // 2

@@ -24,6 +24,7 @@ from model_ir.ops.checks import (
     required,
 )
 from model_ir.ops.nests import per_channel, pointwise
+from model_ir.ops.precisions import computed
 from model_ir.tensor import Tensor
 
 
@@ -52,7 +53,7 @@ class BatchNorm(Op):
         """The shape and precision of X."""
         x, *vectors = required(self, inputs, 5)
         _channel_vectors(self, x, tuple(vectors))
-        return output(self, x.shape, x.precision)
+        return output(self, x.shape, computed(x.precision))
 
     def evaluate(self, xp: Any, *inputs: Any) -> tuple[Any, ...]:
         """(X - mean) * (scale / sqrt(var + epsilon)) + bias."""
@@ -82,7 +83,7 @@ class LayerNorm(Op):
         """The shape and precision of X."""
         x, scale = required(self, inputs, 2, optional=1)
         _trailing_vectors(self, x, self.axis, (scale, maybe(inputs, 2)))
-        return output(self, x.shape, x.precision)
+        return output(self, x.shape, computed(x.precision))
 
     def evaluate(self, xp: Any, *inputs: Any) -> tuple[Any, ...]:
         """(X - mean) / sqrt(variance + epsilon) * scale + bias."""
@@ -110,7 +111,7 @@ class RmsNorm(Op):
         """The shape and precision of X."""
         x, scale = required(self, inputs, 2)
         _trailing_vectors(self, x, self.axis, (scale,))
-        return output(self, x.shape, x.precision)
+        return output(self, x.shape, computed(x.precision))
 
     def evaluate(self, xp: Any, *inputs: Any) -> tuple[Any, ...]:
         """X / sqrt(mean(X^2) + epsilon) * scale."""
@@ -149,7 +150,7 @@ class InstanceNorm(Op):
         x, *vectors = required(self, inputs, 3)
         rank_at_least(self, x, 3)
         _channel_vectors(self, x, tuple(vectors))
-        return output(self, x.shape, x.precision)
+        return output(self, x.shape, computed(x.precision))
 
     def evaluate(self, xp: Any, *inputs: Any) -> tuple[Any, ...]:
         """(X - mean) / sqrt(variance + epsilon) * scale + bias."""
@@ -181,7 +182,7 @@ class GroupNorm(Op):
         _channel_vectors(self, x, tuple(vectors))
         if self.groups < 1 or x.shape[1] % self.groups:
             raise refusal(self, "groups do not divide the channels", value=self.groups, limit=x.shape[1])
-        return output(self, x.shape, x.precision)
+        return output(self, x.shape, computed(x.precision))
 
     def evaluate(self, xp: Any, *inputs: Any) -> tuple[Any, ...]:
         """(X - mean) / sqrt(variance + epsilon) * scale + bias."""
@@ -207,7 +208,7 @@ class Softmax(Op):
         """The shape and precision of x."""
         (x,) = required(self, inputs, 1)
         axis_of(self, self.axis, len(x.shape))
-        return output(self, x.shape, x.precision)
+        return output(self, x.shape, computed(x.precision))
 
     def evaluate(self, xp: Any, *inputs: Any) -> tuple[Any, ...]:
         """exp(x - max) / sum(exp(x - max))."""
@@ -232,7 +233,7 @@ class LogSoftmax(Op):
         """The shape and precision of x."""
         (x,) = required(self, inputs, 1)
         axis_of(self, self.axis, len(x.shape))
-        return output(self, x.shape, x.precision)
+        return output(self, x.shape, computed(x.precision))
 
     def evaluate(self, xp: Any, *inputs: Any) -> tuple[Any, ...]:
         """(x - max) - log(sum(exp(x - max)))."""
@@ -258,7 +259,7 @@ class Gelu(Op):
         (x,) = required(self, inputs, 1)
         if self.approximate not in ("none", "tanh"):
             raise refusal(self, "unknown approximation", value=self.approximate, limit="none, tanh")
-        return output(self, x.shape, x.precision)
+        return output(self, x.shape, computed(x.precision))
 
     def evaluate(self, xp: Any, *inputs: Any) -> tuple[Any, ...]:
         """0.5 x (1 + erf(x / sqrt 2)), or 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))."""
@@ -290,7 +291,7 @@ class Lrn(Op):
         rank_at_least(self, x, 2)
         if self.size < 1:
             raise refusal(self, "window has no channels", value=self.size, limit="at least 1")
-        return output(self, x.shape, x.precision)
+        return output(self, x.shape, computed(x.precision))
 
     def evaluate(self, xp: Any, *inputs: Any) -> tuple[Any, ...]:
         """x / (bias + alpha / size * sum of squares of channels c - floor((size-1)/2) .. c + ceil((size-1)/2))^beta."""
@@ -323,7 +324,7 @@ class LpNormalization(Op):
         axis_of(self, self.axis, len(x.shape))
         if self.p not in (1, 2):
             raise refusal(self, "unknown norm", value=self.p, limit="1 or 2")
-        return output(self, x.shape, x.precision)
+        return output(self, x.shape, computed(x.precision))
 
     def evaluate(self, xp: Any, *inputs: Any) -> tuple[Any, ...]:
         """x / sum(|x|), or x / sqrt(sum(x^2)); the divisor of a zero vector is taken as 1."""

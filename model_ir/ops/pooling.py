@@ -15,6 +15,7 @@ from model_ir.op import Op
 from model_ir.ops.arrays import along, cast, is_integer, pad_spatial
 from model_ir.ops.checks import axes_of, axis_of, output, rank_at_least, refusal, required
 from model_ir.ops.nests import access, at, channels_last, output_dims
+from model_ir.ops.precisions import computed
 from model_ir.ops.windows import check_windows, spatial_loops, window_counts, window_slice
 from model_ir.precision import INT64
 from model_ir.tensor import Shape, Tensor
@@ -136,7 +137,7 @@ class AveragePool(Op):
     def infer(self, inputs: tuple[Tensor | None, ...]) -> tuple[Tensor, ...]:
         """(N, C, in...) -> (N, C, windows...)."""
         (x,) = required(self, inputs, 1)
-        return output(self, _pooled_shape(self, x), x.precision)
+        return output(self, _pooled_shape(self, x), computed(x.precision))
 
     def evaluate(self, xp: Any, *inputs: Any) -> tuple[Any, ...]:
         """Y[n, c, p] = sum over k of X[n, c, p * stride + k * dilation - pad] / number of counted elements."""
@@ -182,7 +183,8 @@ class GlobalPool(Op):
         rank_at_least(self, x, 3)
         if self.function not in ("mean", "max"):
             raise refusal(self, "unknown function", value=self.function, limit="mean, max")
-        return output(self, (*x.shape[:2], *(1 for _ in x.shape[2:])), x.precision)
+        precision = x.precision if self.function == "max" else computed(x.precision)
+        return output(self, (*x.shape[:2], *(1 for _ in x.shape[2:])), precision)
 
     def evaluate(self, xp: Any, *inputs: Any) -> tuple[Any, ...]:
         """mean or max over all axes after the second."""
@@ -238,7 +240,8 @@ class Reduce(Op):
         if self.function not in REDUCTIONS:
             raise refusal(self, "unknown function", value=self.function, limit=", ".join(REDUCTIONS))
         axes = self._reduced(len(x.shape))
-        return output(self, _without(x.shape, axes, self.keepdims), x.precision)
+        precision = x.precision if self.function in ("max", "min") else computed(x.precision)
+        return output(self, _without(x.shape, axes, self.keepdims), precision)
 
     def _reduced(self, rank: int) -> tuple[int, ...]:
         return tuple(range(rank)) if self.axes is None else axes_of(self, self.axes, rank)

@@ -13,6 +13,7 @@ from model_ir.op import Op
 from model_ir.ops.checks import axis_of, output, rank_at_least, refusal, required
 from model_ir.ops.interpolation import COORDINATE_MODES, MODES, NEAREST_MODES, taps_and_weights
 from model_ir.ops.nests import access, at, move, opaque, output_dims, pointwise
+from model_ir.ops.precisions import computed
 from model_ir.tensor import Shape, Tensor
 
 
@@ -47,7 +48,7 @@ class Resize(Op):
         ):
             if mode not in known:
                 raise refusal(self, f"unknown {what}", value=mode, limit=", ".join(known))
-        return output(self, self.sizes, x.precision)
+        return output(self, self.sizes, x.precision if self.mode == "nearest" else computed(x.precision))
 
     def evaluate(self, xp: Any, *inputs: Any) -> tuple[Any, ...]:
         """A weighted sum of neighbouring elements along one axis after another."""
@@ -221,7 +222,7 @@ class CumSum(Op):
         """The shape and precision of x."""
         (x,) = required(self, inputs, 1)
         axis_of(self, self.axis, len(x.shape))
-        return output(self, x.shape, x.precision)
+        return output(self, x.shape, computed(x.precision))
 
     def evaluate(self, xp: Any, *inputs: Any) -> tuple[Any, ...]:
         """cumsum along `axis` in the type of x, shifted by one if exclusive."""

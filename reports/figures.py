@@ -63,7 +63,7 @@ def cycles_figure(layers: pd.DataFrame) -> Figure:
     traces: list[Figure] = [
         {
             "type": "bar",
-            "name": str(cause),
+            "name": _text(str(cause)),
             "x": layers["index"].tolist(),
             "y": [value or None for value in causes[cause].round(1).tolist()],
             "marker": _bar_style(cause_colour(str(cause)), cause_pattern(str(cause)), len(layers)),

@@ -142,6 +142,9 @@ def _check_layers(layers: pd.DataFrame, path: str) -> None:
         strange = layers.loc[~layers[column].isin(allowed), column]
         if len(strange):
             raise InputError(f"{path}: {column}", "unknown", value=strange.iloc[0], limit=" | ".join(allowed))
+    chained = layers.loc[layers["identical_to"].map(layers["identical_to"]) != layers["identical_to"], "identical_to"]
+    if len(chained):
+        raise InputError(f"{path}: identical_to", "not the first of its kind", value=int(chained.iloc[0]))
     beyond = layers.loc[(layers["identical_to"] < 0) | (layers["identical_to"] > layers["index"]), "identical_to"]
     if len(beyond):
         raise InputError(f"{path}: identical_to", "not this layer or an earlier one", value=int(beyond.iloc[0]))

@@ -13,12 +13,17 @@ from rich.text import Text
 from reports.breakdown import costliest_sets, cycles_in_total, rows_of
 from reports.overview import tiles
 from reports.record import verified
-from reports.units import BY, byte_size, count, percent, printable, shortened, times
+from reports.units import BY, count, percent, printable, shortened, times
 
 if TYPE_CHECKING:
     from reports.record import RunRecord
 
-_PLAIN_STYLE: Final[dict[str, Any]] = {"title_justify": "left", "box": SIMPLE_HEAD, "pad_edge": False}
+_PLAIN_STYLE: Final[dict[str, Any]] = {
+    "title_justify": "left",
+    "box": SIMPLE_HEAD,
+    "pad_edge": False,
+    "collapse_padding": True,
+}
 
 
 def summary_table(record: RunRecord) -> Table:
@@ -38,19 +43,20 @@ def summary_table(record: RunRecord) -> Table:
 
 
 def layers_table(record: RunRecord, limit: int = 15) -> Table:
-    """The sets of identical layers that take the most cycles in all, costliest first. Where the terminal is narrow, names
-    and shapes are cut, numbers never."""
+    """The sets of identical layers that take the most cycles in all, costliest first. A narrow terminal cuts
+    names and shapes, never numbers."""
     shown = costliest_sets(record, limit)
-    heads = (BY, "cycles", "share", "over roofline", "used", "DRAM")
+    heads = (BY, "cycles", "share", "/roofline", "used")
     cells = [_figures(row) for row in rows_of(shown)]
     table = Table(title=f"The {len(shown)} costliest layers (identical ones counted together)", **_PLAIN_STYLE)
-    for name in ("layer", "shape", "where"):
-        table.add_column(name, overflow="ellipsis", no_wrap=True)
+    # Columns that may wrap are the first that rich makes narrower; without a blank to wrap at, they are cut.
+    table.add_column("layer", overflow="ellipsis", min_width=18)
+    table.add_column("shape", overflow="ellipsis")
     for column, head in enumerate(heads):
         width = max([len(head), *(len(row[column]) for row in cells)])
         table.add_column(head, justify="right", no_wrap=True, min_width=width)
     for row, figures in zip(rows_of(shown), cells, strict=True):
-        table.add_row(_plain(row.name, 40), _plain(row.shape, 28), row.where, *figures)
+        table.add_row(_plain(row.name, 40), _plain(row.shape, 28), *figures)
     return table
 
 
@@ -72,7 +78,6 @@ def _figures(row: Any) -> tuple[str, ...]:
         percent(row.share),
         times(row.over_roofline),
         percent(row.utilisation),
-        byte_size(row.dram_read_bytes + row.dram_write_bytes),
     )
 
 
@@ -81,5 +86,5 @@ def _value(value: Any) -> Any:
 
 
 def _plain(text: str, width: int) -> Text:
-    """Text without rich's markup: a layer named "[red]" is shown as it is named."""
-    return Text(shortened(printable(text), width))
+    """One line of text without rich's markup: a layer named "[red]" is shown as it is named."""
+    return Text(shortened(printable(text), width).replace(" ", "\N{NO-BREAK SPACE}"))

@@ -25,7 +25,7 @@ PLACE_OF = {"softmax": "host", "layer_norm": "unit", "add": "array", "reshape": 
 
 def make_record(layers: int, *, seed: int = 0, names: tuple[str, ...] = (), timelines: int = 3) -> RunRecord:
     rng = np.random.default_rng(seed)
-    rows = [_layer(index, rng, names) for index in range(layers)]
+    rows = [_layer(index, rng, names, seed) for index in range(layers)]
     frame = layers_frame(rows)
     simulated = frame.loc[frame["costed_by"] == "simulated"].head(timelines)
     intervals = [
@@ -49,7 +49,7 @@ def make_record(layers: int, *, seed: int = 0, names: tuple[str, ...] = (), time
     return RunRecord(header=header, layers=frame, timelines=timelines_frame(intervals))
 
 
-def _layer(index: int, rng: np.random.Generator, names: tuple[str, ...]) -> dict[str, object]:
+def _layer(index: int, rng: np.random.Generator, names: tuple[str, ...], seed: int) -> dict[str, object]:
     kind = KINDS[index % len(KINDS)]
     where = PLACE_OF.get(kind, "array")
     default = f"/model/encoder/stage.{index // 9}/block.{index % 9}/{kind}/{kind.title()}_{index}"
@@ -71,10 +71,11 @@ def _layer(index: int, rng: np.random.Generator, names: tuple[str, ...]) -> dict
             }
             | _traffic(moved, 0)
         )
-    return base | _simulated(index, kind, rng)
+    first = index if index < 27 else 18 + index % 9
+    return base | {"identical_to": first} | _simulated(kind, np.random.default_rng((first, seed)))
 
 
-def _simulated(index: int, kind: str, rng: np.random.Generator) -> dict[str, object]:
+def _simulated(kind: str, rng: np.random.Generator) -> dict[str, object]:
     macs = int(10 ** rng.uniform(5.5, 8.5))
     moved = int(macs / 10 ** rng.uniform(0.4, 2.2))
     roofline = max(macs / 256, moved * 0.7 / 16)
@@ -85,7 +86,6 @@ def _simulated(index: int, kind: str, rng: np.random.Generator) -> dict[str, obj
     bound = analytical * rng.uniform(0.9, 1.0)
     return {
         "costed_by": "simulated",
-        "identical_to": index - 9 if index >= 27 else index,
         "macs": macs,
         "cycles": cycles,
         "analytical_cycles": analytical,

@@ -113,12 +113,19 @@ def test_totals_are_sums_over_the_layers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "value"), [("where", "moon"), ("costed_by", "guess"), ("identical_to", 99), ("index", 7)]
+    ("column", "value"),
+    [("where", "moon"), ("costed_by", "guess"), ("identical_to", 99), ("identical_to", -1), ("index", 7)],
 )
 def test_values_that_mean_nothing_are_errors(column: str, value: object) -> None:
     record = make_record(9)
     with pytest.raises(InputError, match=r"here: layers"):
         verified(replace(record, layers=record.layers.assign(**{column: value})), "here")
+
+
+def test_a_layer_is_identical_to_the_first_of_its_kind() -> None:
+    record = make_record(3)
+    with pytest.raises(InputError, match="not the first of its kind"):
+        verified(replace(record, layers=record.layers.assign(identical_to=[0, 0, 1])))
 
 
 def test_totals_must_be_numbers() -> None:

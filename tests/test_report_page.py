@@ -1,0 +1,218 @@
+"""The page: everything in one file, nothing fetched, nothing of the record taken for markup, numbers that agree."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from typing import Any
+
+import msgspec
+import pytest
+from report_records import CAUSES, make_record
+
+from model_ir.errors import InputError
+from reports.breakdown import BUSY, WAITING, costliest_sets, cycles_by_cause, solved_nests
+from reports.figures import cycles_figure, roofline_figure, solver_figure, traffic_figure
+from reports.page import json_for_html, render_page
+from reports.record import RunRecord
+from reports.schedule_view import schedule_views
+
+HOSTILE = (
+    "</script><script>alert(1)</script>",
+    "<img src=x onerror=alert(2)>",
+    "\" onmouseover='alert(3)' x=\"",
+    "<!--<script>",
+    "$title ${policy} %{y} {{x}}",
+    "a\u202egnp.exe\0\x1b[31m\u2028",
+    '<a href="javascript:alert(4)">b</a>',
+    "n" * 5000,
+    "]]>&lt;b&gt;",
+)
+
+
+class Elements(HTMLParser):
+    """The elements, their attributes, and the text of every script of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        if self.found and self.found[-1][0] == "script" and self.cdata_elem == "script":
+            self.scripts.append(data)
+
+
+def embedded_data(page: str) -> Any:
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    assert found is not None
+    return json.loads(found[1])
+
+
+def without_plotly(page: str) -> str:
+    from plotly.offline import get_plotlyjs
+
+    assert page.count(get_plotlyjs()) == 1
+    return page.replace(get_plotlyjs(), "")
+
+
+def hostile_record() -> RunRecord:
+    record = make_record(18, names=HOSTILE + HOSTILE)
+    text = dict.fromkeys(("kind", "shape", "mapping", "solver", "solver_status"), HOSTILE[0])
+    header = msgspec.structs.replace(
+        record.header,
+        network=HOSTILE[0],
+        origin=HOSTILE[1],
+        accelerator=msgspec.structs.replace(record.header.accelerator, name=HOSTILE[2], description=HOSTILE[0]),
+        options={HOSTILE[0]: HOSTILE[1]},
+        input_hashes={HOSTILE[1]: HOSTILE[2]},
+        package_versions={HOSTILE[0]: HOSTILE[0]},
+        wall_seconds={HOSTILE[0]: 1.0},
+        started=HOSTILE[0],
+        notes=HOSTILE,
+    )
+    timelines = record.timelines.assign(label=HOSTILE[0], unit=HOSTILE[1])
+    layers = record.layers.assign(**text, stall_evil_cycles=1.0).rename(
+        columns={"stall_evil_cycles": "stall_<script>_cycles"}
+    )
+    return RunRecord(header=header, layers=layers, timelines=timelines)
+
+
+@pytest.mark.parametrize("layers", [0, 1, 3, 60, 500])
+def test_the_page_stands_alone(layers: int) -> None:
+    page = without_plotly(render_page(make_record(layers)))
+    assert not re.search(r"https?:|@import|url\(", page)
+    elements = Elements(page)
+    assert not [tag for tag, attributes in elements.found if {"src", "srcset", "data-src"} & attributes.keys()]
+    assert {tag for tag, _ in elements.found}.isdisjoint({"link", "iframe", "object", "embed", "base", "img"})
+    assert all(str(attributes["href"]).startswith("#") for _, attributes in elements.found if "href" in attributes)
+
+
+def test_only_the_pages_own_scripts_may_run_and_nothing_may_be_fetched() -> None:
+    page = render_page(make_record(5))
+    elements = Elements(page)
+    policy = next(str(a["content"]) for _, a in elements.found if a.get("http-equiv") == "Content-Security-Policy")
+    assert "default-src 'none'" in policy
+    assert "unsafe-inline" not in policy.partition("script-src")[2]
+    runnable = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    digests = {f"sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}" for s in runnable}
+    assert digests == set(re.findall(r"sha256-[A-Za-z0-9+/=]+", policy))
+    assert len(runnable) == 2
+
+
+def test_text_of_the_record_is_never_markup() -> None:
+    tame, hostile = render_page(make_record(18)), render_page(hostile_record())
+    tags = {tag for tag, _ in Elements(hostile).found}
+    assert tags == {tag for tag, _ in Elements(tame).found}
+    handlers = {name for _, attributes in Elements(hostile).found for name in attributes if name.startswith("on")}
+    assert handlers == set()
+    assert hostile.count("<script") - tame.count("<script") == 0
+    assert "\u202e" not in hostile
+    assert "\0" not in hostile
+    assert "n" * 2001 not in without_plotly(hostile)
+
+
+def test_text_in_figures_is_never_plotlys_markup() -> None:
+    def texts(value: Any) -> list[str]:
+        if isinstance(value, dict):
+            return [text for item in value.values() for text in texts(item)]
+        if isinstance(value, list):
+            return [text for item in value for text in texts(item)]
+        return [value] if isinstance(value, str) else []
+
+    figures = embedded_data(render_page(hostile_record()))["figures"]
+    found = {tag for text in texts(figures) for tag in re.findall(r"<[^>]*>?", text)}
+    assert found <= {"<br>", "<b>", "</b>", "<extra>", "</extra>"}
+
+
+def test_json_in_html_is_the_same_json() -> None:
+    value = {"a": [*HOSTILE, 1.5, None]}
+    text = json_for_html(value)
+    assert json.loads(text) == value
+    assert not set("<>&") & set(text)
+    with pytest.raises(ValueError, match="JSON"):
+        json_for_html(math.nan)
+
+
+def test_a_record_that_is_not_sound_has_no_page() -> None:
+    record = make_record(9)
+    with pytest.raises(InputError, match="cycles"):
+        render_page(replace(record, layers=record.layers.drop(columns="cycles")))
+
+
+def test_causes_of_every_layer_sum_to_its_cycles() -> None:
+    layers = make_record(45, seed=2).layers
+    causes = cycles_by_cause(layers)
+    assert causes.sum(axis=1).tolist() == pytest.approx(layers["cycles"].tolist())
+    assert causes[BUSY].sum() == pytest.approx(layers["execute_busy_cycles"].sum())
+    assert {f"{WAITING}{cause.replace('_', ' ')}" for cause in CAUSES} <= set(causes.columns)
+
+
+def test_cycles_that_nothing_explains_are_shown_as_such() -> None:
+    layers = make_record(3).layers
+    causes = cycles_by_cause(layers.assign(stall_load_cycles=0.0))
+    assert causes["array, not attributed"].sum() == pytest.approx(layers["stall_load_cycles"].sum())
+
+
+def test_sets_of_identical_layers_cover_the_run() -> None:
+    record = make_record(60, seed=4)
+    sets = costliest_sets(record, 1000)
+    assert sets["times"].sum() == 60
+    assert sets["set_cycles"].sum() == pytest.approx(record.header.totals.cycles)
+    assert sets["share"].sum() == pytest.approx(1.0)
+    assert sets["set_cycles"].is_monotonic_decreasing
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_layer_is_above_a_roof(seed: int) -> None:
+    record = make_record(60, seed=seed)
+    machine = record.header.accelerator
+    peak = 2 * machine.peak_macs_per_cycle * machine.clock_hz
+    bandwidth = machine.memory_bytes_per_cycle * machine.clock_hz
+    markers = [trace for trace in roofline_figure(record)["data"] if trace["mode"] == "markers"]
+    points = [point for trace in markers for point in zip(trace["x"], trace["y"], strict=True)]
+    assert len(points) > 20
+    assert all(y <= peak * 1.0001 and y <= x * bandwidth * 1.0001 for x, y in points)
+
+
+def test_the_roofline_has_every_layer_that_computes_and_moves() -> None:
+    record = make_record(27, seed=1)
+    computing = record.layers.loc[record.layers["arithmetic_intensity"] > 0, "name"]
+    hovers = json.dumps(roofline_figure(record))
+    assert len(computing) > 15
+    assert all(name.split("/")[-1] in hovers for name in computing)
+
+
+def test_bars_hold_the_tables_numbers() -> None:
+    layers = make_record(30, seed=6).layers
+    cycles = sum(y or 0 for trace in cycles_figure(layers)["data"] if trace["type"] == "bar" for y in trace["y"])
+    moved = sum(y or 0 for trace in traffic_figure(layers)["data"] if trace["type"] == "bar" for y in trace["y"])
+    columns = [c for c in layers.columns if c.endswith(("_read_bytes", "_write_bytes"))]
+    assert cycles == pytest.approx(layers["cycles"].sum(), rel=1e-5)
+    assert moved == pytest.approx(layers[columns].sum().sum())
+
+
+def test_the_solvers_figure_is_never_below_the_bound() -> None:
+    layers = make_record(60, seed=8).layers
+    stems, before, found = solver_figure(layers)["data"]
+    assert len(found["x"]) == len(solved_nests(layers)) == len(stems["x"]) / 3
+    assert all(1 <= y <= above for y, above in zip(found["y"], before["y"], strict=True))
+
+
+def test_timelines_keep_every_interval() -> None:
+    record = make_record(30, seed=9)
+    views = schedule_views(record)
+    assert len(views) == 3
+    assert sum(len(view["start"]) for view in views) == len(record.timelines)
+    busy = sum(sum(view["length"]) for view in views)
+    assert busy == (record.timelines["end_cycle"] - record.timelines["start_cycle"]).sum()
+    assert all(view["lanes"] == ["load", "execute", "store"] for view in views)

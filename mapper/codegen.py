@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mapper.codegen_steps import STATE_FIELDS, STEP, emit_steps
-from mapper.codegen_walk import Walk, check_field, walk_of
+from mapper.codegen_walk import Walk, check_field, record_of, walk_of
 from model_ir.errors import InputError
 from simulator import isa
 from simulator.accelerator import Accelerator
@@ -200,12 +200,12 @@ def _chunks(
     runs, pieces = np.empty((bounds.runs, 4), np.int64), np.empty((bounds.runs, 5), np.int64)
     state = np.zeros(STATE_FIELDS, np.int64)
     steps = walk.repeats * walk.pixel_tiles * walk.channel_tiles * walk.reduction_tiles
-    room = bounds.commands
+    room, record = bounds.commands, record_of(walk)
     capacity = max(CHUNK_COMMANDS, room) + len(configuration)
     head = configuration
     while state[STEP] < steps:
         out: Commands = (np.empty(capacity, np.uint8), np.empty(capacity, np.uint64), np.empty(capacity, np.uint64))
         out[0][: len(head)], out[1][: len(head)], out[2][: len(head)] = head.funct, head.rs1, head.rs2
-        used = emit_steps(walk, bases, offsets, state, loads, stores, runs, pieces, out, len(head), room)
+        used = emit_steps(record, bases, offsets, state, loads, stores, runs, pieces, out, len(head), room)
         yield Program(funct=out[0][:used], rs1=out[1][:used], rs2=out[2][:used])
         head = Program(funct=configuration.funct[:0], rs1=configuration.rs1[:0], rs2=configuration.rs2[:0])

@@ -9,7 +9,9 @@ blocks (Gemmini's StoreController walks blocks DIM rows apart), where that fits;
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from model_ir.errors import InputError
 from simulator.accelerator import Accelerator
@@ -204,6 +206,12 @@ def walk_of(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> Walk
         c_base_1=_second_base(c_rows, accelerator.accumulator_rows, accelerator.accumulator.banks),
         os_blocks_per_result=_os_blocks_per_result(accelerator),
     )
+
+
+def record_of(walk: Walk) -> Any:
+    """`walk` as a numpy record of int64 fields: one pointer to compiled code, where a tuple would be a hundred arguments."""
+    kinds = np.dtype([(name, np.int64) for name in Walk._fields])
+    return np.rec.array([tuple(walk)], dtype=kinds)[0]
 
 
 def check_field(what: str, value: int) -> None:

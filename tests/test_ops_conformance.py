@@ -4,6 +4,7 @@ other."""
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from itertools import product
 from math import prod
 from typing import Any
 
@@ -21,7 +22,7 @@ from model_ir.loop_nest import LoopNest
 from model_ir.ops.contraction import Conv, ConvTranspose
 from model_ir.ops.host import HostOp
 from model_ir.ops.movement import Reshape
-from model_ir.ops.nests import channels_last
+from model_ir.ops.nests import at, channels_last, touched
 from model_ir.ops.registry import OPERATORS
 
 RUNNABLE = [sample for sample in SAMPLES if not isinstance(sample.op, HostOp)]
@@ -155,6 +156,26 @@ def conv_samples(draw: st.DrawFn) -> Sample:
 @given(conv_samples())
 def test_executing_any_convolution_nest_equals_the_definition(sample: Sample) -> None:
     assert_nest_computes_the_operator(sample)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(
+    st.integers(1, 12),
+    st.integers(-15, 15),
+    st.lists(st.tuples(st.integers(1, 5), st.integers(-4, 4)), max_size=3),
+)
+def test_touched_elements_are_counted_exactly(size: int, offset: int, loops: list[tuple[int, int]]) -> None:
+    dims = tuple((f"d{place}", count) for place, (count, _) in enumerate(loops))
+    index = at(*((f"d{place}", step) for place, (_, step) in enumerate(loops)), offset=offset)
+    turns = product(*(range(count) for count, _ in loops))
+    places = {offset + sum(step * turn for (_, step), turn in zip(loops, t, strict=True)) for t in turns}
+    assert touched((size,), (index,), dims) == sum(0 <= place < size for place in places)
+
+
+def test_counting_touched_elements_does_not_depend_on_the_length_of_an_axis() -> None:
+    length = 10**12
+    index = at(("d0", 2), "d1", offset=-1)
+    assert touched((length,), (index,), (("d0", length // 2), ("d1", 3))) == length
 
 
 @pytest.mark.parametrize("sample", CONTRACTIONS, ids=str)

@@ -30,12 +30,32 @@ def touched(shape: Shape, indices: Sequence[AffineIndex], dims: Dims) -> int:
 
 
 def _reached(size: int, index: AffineIndex, sizes: Mapping[str, int]) -> int:
-    if index.offset == 0 and len(index.terms) == 1 and index.terms[0][1] == 1:
-        return min(size, sizes[index.terms[0][0]])
-    reached = {index.offset}
-    for name, coefficient in index.terms:
-        reached = {start + coefficient * step for start, step in product(reached, range(sizes[name]))}
-    return sum(0 <= position < size for position in reached)
+    """Positions 0..size-1 that `index` takes.
+
+    The longest loop makes an arithmetic progression from every base that the other loops give; progressions in the same
+    residue class are intervals, whose union is counted. Axes of any length cost only the shorter loops.
+    """
+    terms = sorted(((sizes[name], step) for name, step in index.terms if step), key=lambda term: term[0])
+    count, step = terms.pop() if terms else (1, 1)
+    bases = {index.offset + (count - 1) * min(step, 0)}
+    for other_count, other_step in terms:
+        bases = {base + other_step * turn for base, turn in product(bases, range(other_count))}
+    step = abs(step)
+    intervals: dict[int, list[tuple[int, int]]] = {}
+    for base in bases:
+        start, residue = divmod(base, step)
+        first, last = max(start, 0), min(start + count - 1, (size - 1 - residue) // step)
+        if first <= last:
+            intervals.setdefault(residue, []).append((first, last))
+    return sum(map(_union_length, intervals.values()))
+
+
+def _union_length(intervals: list[tuple[int, int]]) -> int:
+    total, end = 0, -1
+    for first, last in sorted(intervals):
+        total += max(0, last - max(first, end + 1) + 1)
+        end = max(end, last)
+    return total
 
 
 def access(

@@ -264,6 +264,7 @@ def _by_layer_layout(layers: pd.DataFrame) -> Figure:
         "bargap": 0.25 if size <= 60 else 0.0,
         "xaxis": axis,
         "hovermode": "x unified",
+        "hoversubplots": "axis",
         "legend": {
             "orientation": "h",
             "y": 1.02,

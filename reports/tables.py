@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from reports.record import RunRecord
 
-_NAME_WIDTH: Final = 38
+_NAME_WIDTH: Final = 36
 _COSTLIEST_WIDTH: Final = 60
 _SHAPE_WIDTH: Final = 40
 _MAPPING_WIDTH: Final = 90
@@ -37,7 +37,7 @@ class Cell:
 
 def costliest_table(record: RunRecord, limit: int = 15) -> str:
     """The sets of identical layers that take the most cycles, with every model's cycles for one of them."""
-    heads = ("Layer and mapping", BY, "Shape", "Share", "Simulated", "Roofline", "Analytical", "Heuristic")
+    heads = ("Layer and mapping", BY, "Shape", "Share", "Cycles", "Roofline", "Analytical", "Heuristic")
     rows = [
         (
             _name(row.index, row.name, _COSTLIEST_WIDTH, row.mapping or f"{row.kind} on: {row.where}"),

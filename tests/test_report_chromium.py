@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from report_records import make_record
 from test_report_page import Elements, hostile_record
 
 from reports.page import render_page
+from reports.units import UNMEASURED
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
 
@@ -41,6 +43,56 @@ def test_hostile_names_run_nothing(tmp_path: Path) -> None:
     assert not [name for _, attributes in Elements(document).found for name in attributes if name.startswith("on")]
     assert "<script>alert" not in document
     assert "<img" not in document
+
+
+STEPS = """
+const table = document.getElementById("table-layers"), rows = () => Array.from(table.tBodies[0].rows);
+const click = (text) => Array.from(table.tHead.querySelectorAll("button")).find((b) => b.textContent === text).click();
+const seen = {};
+click("Cycles");
+seen.descending = rows().map((row) => row.cells[6].textContent);
+click("Cycles");
+seen.ascending = rows().map((row) => row.cells[6].textContent);
+click("Utilisation");
+seen.unmeasuredLast = rows().map((row) => row.cells[7].textContent);
+click("#");
+click("#");
+const input = document.querySelector("input[type=search]");
+input.value = "MATMUL array";
+input.dispatchEvent(new Event("input"));
+seen.filtered = rows().filter((row) => !row.hidden).map((row) => row.cells[0].textContent);
+document.querySelector("button[data-scale=percent]").click();
+seen.highest = document.querySelector("[data-figure=cycles]")._fullLayout.yaxis.range[1];
+const select = document.querySelector("select"), canvas = document.querySelector("canvas");
+seen.timelines = select.options.length;
+document.querySelector("[data-zoom='0.5']").click();
+seen.zoomed = document.querySelector(".timeline-bar span").textContent;
+const { left, top } = canvas.getBoundingClientRect();
+for (let x = 310; x < 340 && document.querySelector(".tip").hidden; x += 1)
+  canvas.dispatchEvent(new PointerEvent("pointermove", { clientX: left + x, clientY: top + 20 }));
+seen.tip = document.querySelector(".tip").textContent;
+document.body.dataset.seen = JSON.stringify(seen);
+"""
+
+
+def test_tables_sort_and_filter_and_the_timeline_zooms(tmp_path: Path) -> None:
+    record, page = make_record(40, seed=5), tmp_path / "report.html"
+    text = re.sub(r"<meta http-equiv[^>]*>", "", render_page(record))
+    page.write_text(text.replace("</body>", f"<script>{{{STEPS}}}</script></body>"), encoding="utf-8")
+    document, complaints = opened(page, "--dump-dom")
+    assert complaints == []
+    seen = json.loads(next(a["data-seen"] or "" for tag, a in Elements(document).found if tag == "body"))
+    cycles = sorted(record.layers["cycles"])
+    assert seen["ascending"] == [f"{value:,.0f}" for value in cycles]
+    assert seen["descending"] == seen["ascending"][::-1]
+    measured = int(record.layers["utilisation"].notna().sum())
+    assert set(seen["unmeasuredLast"][measured:]) == {UNMEASURED}
+    assert UNMEASURED not in seen["unmeasuredLast"][:measured]
+    assert seen["filtered"] == [str(i) for i, kind in enumerate(record.layers["kind"]) if kind == "matmul"]
+    assert 99 < seen["highest"] < 120
+    assert seen["timelines"] == record.timelines["layer"].nunique()
+    assert re.match(r"cycles [\d,]+ to [\d,]+ of [\d,]+", seen["zoomed"])
+    assert re.match(r"mvin dram=.*\ncycles [\d,]+ to [\d,]+ \([\d,]+\)$", seen["tip"])
 
 
 def test_light_and_dark_are_drawn_and_legible(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ class Timeline {
     this.from = Math.min(Math.max(from, 0), this.end - width);
     this.to = this.from + width;
     const number = (cycles) => Math.round(cycles).toLocaleString("en");
-    const cut = this.end < this.schedule.cycles * 0.98 ? `; the first ${number(this.end)} are recorded` : "";
+    const cut = this.end < this.schedule.cycles * 0.98 ? "; later ones are not recorded" : "";
     this.window.textContent = `cycles ${number(this.from)} to ${number(this.to)} of ${number(this.schedule.cycles)}${cut}`;
     this.draw();
   }

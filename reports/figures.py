@@ -67,7 +67,8 @@ def cycles_figure(layers: pd.DataFrame) -> Figure:
             "x": layers["index"].tolist(),
             "y": [value or None for value in causes[cause].round(1).tolist()],
             "marker": _bar_style(cause_colour(str(cause)), cause_pattern(str(cause)), len(layers)),
-            "hovertemplate": "%{y:,.0f} cycles",
+            "customdata": [count(value) for value in causes[cause]],
+            "hovertemplate": "%{customdata} cycles",
         }
         for cause in causes.columns
     ]
@@ -255,6 +256,7 @@ def _by_layer_layout(layers: pd.DataFrame) -> Figure:
     # Few layers would make bars as wide as the page: the axis keeps room for at least eight.
     room = max(size, 8)
     axis: Figure = {"title": {"text": "layer, in network order"}, "showgrid": False, "zeroline": False}
+    axis |= {"unifiedhovertitle": {"text": "layer %{x}"}}
     axis |= {"range": [(size - room) / 2 - 0.6, (size + room) / 2 - 0.4]}
     if size <= _NAMED_TICKS:
         axis |= {"tickvals": layers["index"].tolist(), "title": None, "tickangle": -22}

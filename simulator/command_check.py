@@ -181,7 +181,9 @@ def _check_result(word, dim, stride, sp_rows, acc_rows):  # type: ignore[no-unty
 
 @njit(cache=True)
 def first_fault(funct, rs1, rs2, machine):  # type: ignore[no-untyped-def]
-    """(index, rule, value, limit) of the first illegal command, index -1 if none; `machine` as `machine_limits` gives."""
+    """(index, rule, value, limit) of the first illegal command, index -1 if none; `machine` as `machine_limits`
+    gives.
+    """
     dim, sp_rows, acc_rows, request_bytes, acc_bytes, full_ok, has_ws, has_os = machine
     shrink = np.zeros(3, np.int64)
     block_stride = np.full(3, -1, np.int64)

@@ -35,6 +35,13 @@ class Cost:
         return self.dram_read_bytes + self.dram_write_bytes
 
 
+STALL_CAUSES = ("load", "store", "bank_conflict", "dependency", "command", "drain")
+"""Why the array fired no row in a cycle: waiting for data from memory; for memory freed by a store; for a scratchpad
+bank; for an earlier result, the mesh's fill or its drain between operations; for a command or a reservation entry;
+after the last row, for results and stores to finish.
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
     """Activity intervals as arrays (m,): index into `units`, program index of the command, [start, end) cycles."""

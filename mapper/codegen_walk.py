@@ -209,7 +209,8 @@ def walk_of(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> Walk
 
 
 def record_of(walk: Walk) -> Any:
-    """`walk` as a numpy record of int64 fields: one pointer to compiled code, where a tuple would be a hundred arguments."""
+    """`walk` as a numpy record of int64 fields: one pointer to compiled code, where a tuple would be a hundred
+    arguments."""
     kinds = np.dtype([(name, np.int64) for name in Walk._fields])
     return np.rec.array([tuple(walk)], dtype=kinds)[0]
 

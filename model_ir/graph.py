@@ -122,11 +122,16 @@ def execute(graph: Graph, feeds: Mapping[str, Any], xp: Any = np) -> dict[str, A
 
 
 def random_parameters(graph: Graph, seed: int = 0) -> dict[str, npt.NDArray[Any]]:
-    """Values for the parameters that have none: normal, scaled by 1/sqrt(fan-in) so that deep networks stay finite."""
+    """Values for the parameters that have none: normal, scaled by 1/sqrt(fan-in) so that deep networks stay finite.
+
+    A parameter that its operator needs positive (a running variance) is 1/2 plus a magnitude.
+    """
+    positive = {op.inputs[place] for op in graph.ops for place in op.positive_inputs}
     generator = np.random.default_rng(seed)
     values: dict[str, npt.NDArray[Any]] = {}
     for name in sorted(graph.parameters - set(graph.constants)):
         tensor = graph.tensors[name]
         fan_in = max(1, tensor.elements // max(1, tensor.shape[0])) if len(tensor.shape) > 1 else 1
-        values[name] = (generator.standard_normal(tensor.shape) / np.sqrt(fan_in)).astype(np.float32)
+        value = generator.standard_normal(tensor.shape, dtype=np.float32) * np.float32(fan_in**-0.5)
+        values[name] = np.abs(value) + np.float32(0.5) if name in positive else value
     return values

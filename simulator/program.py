@@ -25,3 +25,7 @@ class Program:
 
     def __len__(self) -> int:
         return int(self.funct.size)
+
+    def first(self, commands: int) -> Program:
+        """The program's first `commands` commands."""
+        return Program(funct=self.funct[:commands], rs1=self.rs1[:commands], rs2=self.rs2[:commands])

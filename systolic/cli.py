@@ -1,0 +1,169 @@
+"""The commands. Each parses, calls one function of the pipeline and shows the result; heavy modules load inside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from systolic.network import NetworkRequest
+from systolic.network_options import takes_network
+from systolic.schedule_cache import default_cache_folder
+
+app = typer.Typer(
+    name="systolic",
+    help="Neural networks on systolic arrays: schedule by integer programming, simulate cycle by cycle, report.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+AcceleratorOption = Annotated[
+    str, typer.Option("--accelerator", "-a", help="A name of `systolic accelerators`, or a TOML file.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout instead of tables.")]
+LayerOption = Annotated[str | None, typer.Option("--layer", help="Only this layer.")]
+WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, help="Threads (default: one a core).")]
+TimeLimitOption = Annotated[
+    float, typer.Option("--time-limit", min=0.1, help="Seconds the solver may take for one layer.")
+]
+
+
+@app.command()
+@takes_network
+def run(
+    network: NetworkRequest,
+    accelerator: AcceleratorOption = "gemmini",
+    out: Annotated[Path, typer.Option("--out", help="Folder that holds run folders.")] = Path("runs"),
+    name: Annotated[str | None, typer.Option("--name", help="Name of the run (default: network-accelerator).")] = None,
+    timeline: Annotated[
+        list[str] | None,
+        typer.Option("--timeline", metavar="LAYER", help="Also keep this layer's schedule as a timeline; repeatable."),
+    ] = None,
+    workers: WorkersOption = None,
+    time_limit: TimeLimitOption = 10.0,
+    cache: Annotated[
+        Path | None, typer.Option("--cache", help="Folder of solved schedules (default: the user's cache folder).")
+    ] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Neither read nor keep solved schedules.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Import, schedule, simulate and report a network: leaves runs/NAME with run.json, tables and one HTML page."""
+    from systolic.job import RunRequest, run_job
+    from systolic.show import print_record
+    from systolic.terminal import stage_progress
+
+    request = RunRequest(
+        network=network,
+        accelerator=accelerator,
+        out=out,
+        name=name,
+        timelines=tuple(timeline or ()),
+        workers=workers,
+        time_limit_seconds=time_limit,
+        cache=None if no_cache else cache or default_cache_folder(),
+    )
+    with stage_progress() as progress:
+        folder, record = run_job(request, progress)
+    print_record(record, folder, as_json=as_json)
+
+
+@app.command()
+def accelerators(as_json: JsonOption = False) -> None:
+    """List the machines that ship with systolic; any of them, or your own TOML file, goes to --accelerator."""
+    from simulator.accelerator_file import accelerator_names, load_accelerator
+    from systolic.show import print_accelerators
+
+    print_accelerators([load_accelerator(name) for name in accelerator_names()], as_json=as_json)
+
+
+@app.command()
+def workloads(as_json: JsonOption = False) -> None:
+    """List the networks of the catalogue and the options each takes."""
+    from systolic.show import print_workloads
+
+    print_workloads(as_json=as_json)
+
+
+@app.command()
+@takes_network
+def show(network: NetworkRequest, as_json: JsonOption = False) -> None:
+    """Show a network's operators, shapes, parameters, multiply-accumulates and arithmetic intensity."""
+    from model_ir.passes.pipeline import run_passes
+
+    from systolic.network import load_network
+    from systolic.show import print_graph
+
+    print_graph(run_passes(load_network(network)), as_json=as_json)
+
+
+@app.command(name="map")
+@takes_network
+def map_layers(
+    network: NetworkRequest,
+    accelerator: AcceleratorOption = "gemmini",
+    layer: LayerOption = None,
+    workers: WorkersOption = None,
+    time_limit: TimeLimitOption = 10.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Schedule a network's layers and show each mapping with the solver's proof."""
+    from simulator.accelerator_file import load_accelerator
+    from systolic.network import load_network
+    from systolic.pipeline import layers_of, schedule
+    from systolic.show import print_schedules
+    from systolic.terminal import stage_progress
+
+    machine = load_accelerator(accelerator)
+    layers = layers_of(load_network(network), machine, skip_unsupported=network.skip_unsupported, only=layer)
+    with stage_progress() as progress:
+        schedules = schedule(layers, machine, workers=workers, time_limit_seconds=time_limit, progress=progress)
+    print_schedules(layers, schedules, machine, as_json=as_json)
+
+
+@app.command()
+@takes_network
+def simulate(
+    network: NetworkRequest,
+    accelerator: AcceleratorOption = "gemmini",
+    layer: LayerOption = None,
+    check_values: Annotated[
+        bool, typer.Option("--check-values", help="Also run the commands on random int8 data and compare with numpy.")
+    ] = False,
+    commands: Annotated[
+        int, typer.Option("--commands", min=0, help="Print the first N commands of each layer's program.")
+    ] = 0,
+    workers: WorkersOption = None,
+    time_limit: TimeLimitOption = 10.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Schedule and simulate layers cycle by cycle and show cycles and stalls, without leaving a run folder."""
+    from simulator.accelerator_file import load_accelerator
+    from systolic.network import load_network
+    from systolic.pipeline import check_layer_values, layers_of, schedule, simulate_layers
+    from systolic.show import print_simulations
+    from systolic.terminal import stage_progress
+
+    machine = load_accelerator(accelerator)
+    layers = layers_of(load_network(network), machine, skip_unsupported=network.skip_unsupported, only=layer)
+    with stage_progress() as progress:
+        schedules = schedule(layers, machine, workers=workers, time_limit_seconds=time_limit, progress=progress)
+        runs = simulate_layers(layers, schedules, machine, workers=workers, progress=progress)
+        checked = check_layer_values(runs, machine, progress=progress) if check_values else ()
+    print_simulations(runs, machine, checked=checked, commands=commands, as_json=as_json)
+
+
+@app.command()
+def report(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, such as runs/resnet50-gemmini.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Show a finished run again and write its HTML page anew."""
+    from reports.record import read_record
+    from systolic.job import write_page
+    from systolic.show import print_record
+
+    record = read_record(run_folder)
+    write_page(record, run_folder)
+    print_record(record, run_folder, as_json=as_json)

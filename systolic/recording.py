@@ -1,0 +1,178 @@
+"""From simulated layers to the tables and header of a RunRecord: naming and counting, no decision."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from math import nan
+from typing import Any
+
+from mapper.lower import Layer, ResidualAdd
+from mapper.program import layer_program
+from reports.record import Machine
+from simulator.accelerator import Accelerator
+from simulator.array_nest import ArrayNest
+from simulator.engine import simulate
+from simulator.isa import disassemble
+from simulator.mapping import Mapping
+from systolic.pipeline import LayerRun
+
+TIMELINE_COMMANDS = 1500
+"""Commands of a layer's program that its timeline shows: some tens of tiles, and a page that still scrolls."""
+
+PACKAGES = ("systolic", "numpy", "numba", "ortools", "onnx", "onnxruntime", "onnxscript", "plotly")
+
+
+def machine_facts(accelerator: Accelerator) -> Machine:
+    """What the report says of the machine."""
+    return Machine(
+        name=accelerator.name,
+        description=accelerator.description,
+        dim=accelerator.dim,
+        peak_macs_per_cycle=accelerator.peak_macs_per_cycle,
+        clock_hz=accelerator.clock_hz,
+        memory_bytes_per_cycle=accelerator.memory_bytes_per_cycle,
+        scratchpad_bytes=accelerator.scratchpad.capacity_bytes,
+        accumulator_bytes=accelerator.accumulator.capacity_bytes,
+    )
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of Python and of the packages whose behaviour the numbers depend on."""
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def layer_rows(runs: Sequence[LayerRun], accelerator: Accelerator) -> list[dict[str, Any]]:
+    """One row a layer, with the columns of `reports.columns.LAYER_COLUMNS`."""
+    return [_layer_row(index, run, accelerator) for index, run in enumerate(runs)]
+
+
+def _layer_row(index: int, run: LayerRun, accelerator: Accelerator) -> dict[str, Any]:
+    cost, layer = run.cost, run.layer
+    dram_bytes = cost.dram_bytes
+    return {
+        "index": index,
+        "name": layer.name,
+        "kind": layer.kind,
+        "where": run.where,
+        "costed_by": "simulated" if run.result is not None else "none" if run.where == "view" else "formula",
+        "identical_to": run.identical_to,
+        "macs": cost.macs,
+        "cycles": cost.cycles,
+        "roofline_cycles": run.roofline.cycles,
+        "compute_cycles": cost.compute_cycles,
+        "read_cycles": cost.read_cycles,
+        "write_cycles": cost.write_cycles,
+        "dram_read_bytes": cost.dram_read_bytes,
+        "dram_write_bytes": cost.dram_write_bytes,
+        "scratchpad_read_bytes": cost.scratchpad_read_bytes,
+        "scratchpad_write_bytes": cost.scratchpad_write_bytes,
+        "accumulator_read_bytes": cost.accumulator_read_bytes,
+        "accumulator_write_bytes": cost.accumulator_write_bytes,
+        "energy_pj": cost.energy_pj,
+        "utilisation": cost.macs / (cost.cycles * accelerator.peak_macs_per_cycle) if cost.cycles else nan,
+        "arithmetic_intensity": layer.nest.flops / dram_bytes if dram_bytes else nan,
+        "shape": shape_text(layer),
+        **_engine_columns(run),
+        **_solver_columns(run),
+    }
+
+
+def _engine_columns(run: LayerRun) -> dict[str, Any]:
+    if run.result is None:
+        return {}
+    return {
+        "execute_busy_cycles": run.result.execute_busy_cycles,
+        "load_busy_cycles": run.result.load_busy_cycles,
+        "store_busy_cycles": run.result.store_busy_cycles,
+        **{f"stall_{cause}_cycles": cycles for cause, cycles in run.result.stall_cycles.items()},
+    }
+
+
+def _solver_columns(run: LayerRun) -> dict[str, Any]:
+    if run.scheduled is None:
+        return {"mapping": "", "solver": "", "solver_status": ""}
+    plan, solve = run.scheduled, run.scheduled.solve
+    return {
+        "analytical_cycles": plan.cost.cycles,
+        "heuristic_cycles": plan.heuristic_cost.cycles if plan.heuristic_cost else nan,
+        "mapping": mapping_text(plan.mapping),
+        "solver": solve.solver,
+        "solver_status": solve.status,
+        "solver_objective_cycles": solve.objective,
+        "solver_bound_cycles": solve.bound,
+        "solver_gap": solve.gap,
+        "solver_wall_seconds": solve.wall_seconds,
+    }
+
+
+def shape_text(layer: Layer) -> str:
+    """The layer's sizes as people write them: MxKxN, kernel and channels of a convolution, else the output shape."""
+    work = layer.work
+    if isinstance(work, ResidualAdd):
+        return f"{work.rows}x{work.channels}"
+    if not isinstance(work, ArrayNest):
+        return "x".join(str(size) for size in layer.nest.write.shape)
+    repeats = f"{work.repeat_count} x " if work.repeat_count > 1 else ""
+    if work.kernel_rows == work.kernel_columns == work.out_rows == work.images == 1:
+        return f"{repeats}{work.out_columns}x{work.in_channels}x{work.out_channels}"
+    stride = f"/{work.row_stride}" if work.row_stride > 1 else ""
+    kernel = f"{work.kernel_rows}x{work.kernel_columns}{stride}"
+    return f"{repeats}{kernel} {work.in_channels}-{work.out_channels} @{work.out_rows}x{work.out_columns}"
+
+
+def mapping_text(mapping: Mapping) -> str:
+    """A mapping in one line: dataflow, loop order, tile, placements."""
+    tile = mapping.tile
+    pixels = "x".join(str(size) for size in (tile.images, tile.out_rows, tile.out_columns) if size > 1) or "1"
+    kernel = f"{tile.kernel_rows}x{tile.kernel_columns}x" if tile.kernel_rows * tile.kernel_columns > 1 else ""
+    order = "pixels, channels" if mapping.order == "pixels_outer" else "channels, pixels"
+    return (
+        f"{mapping.dataflow} [{order}] tile {pixels} px, {tile.out_channels} out, {kernel}{tile.in_channels} in; "
+        f"A {mapping.a_placement}, B {mapping.b_placement}"
+    )
+
+
+def timeline_rows(
+    runs: Sequence[LayerRun], accelerator: Accelerator, *, also: tuple[str, ...], slowest: int
+) -> list[dict[str, Any]]:
+    """Activity of the first commands of the slowest simulated layers, and of the layers named in `also`."""
+    simulated = [index for index, run in enumerate(runs) if run.result is not None and run.identical_to == index]
+    simulated.sort(key=lambda index: -runs[index].cost.cycles)
+    named = [index for index, run in enumerate(runs) if run.layer.name in also and run.result is not None]
+    chosen = list(dict.fromkeys((*simulated[:slowest], *named)))
+    return [row for index in chosen for row in _timeline(index, runs[index], accelerator)]
+
+
+def _timeline(index: int, run: LayerRun, accelerator: Accelerator) -> list[dict[str, Any]]:
+    program = layer_program(run.layer, run.scheduled, accelerator)
+    shown = program.first(TIMELINE_COMMANDS)
+    trace = simulate(shown, accelerator, trace_commands=(0, len(shown))).trace
+    if trace is None:
+        return []
+    labels = disassemble(shown)
+    return [
+        {
+            "layer": index,
+            "unit": trace.units[unit],
+            "label": labels[command],
+            "start_cycle": int(start),
+            "end_cycle": int(end),
+        }
+        for unit, command, start, end in zip(trace.unit, trace.command, trace.start_cycle, trace.end_cycle, strict=True)
+    ]
+
+
+def notes_of(runs: Sequence[LayerRun], accelerator: Accelerator) -> tuple[str, ...]:
+    """What a reader must know before believing the numbers: what was assumed, skipped or costed by formula."""
+    bits = accelerator.array.input_bits
+    notes = [f"Every tensor is costed as int{bits} with int{accelerator.array.accumulator_bits} accumulation."]
+    formula = sum(run.result is None and run.where != "view" for run in runs)
+    if formula:
+        notes.append(f"{formula} layers do not run as commands; a formula costs them (column costed_by).")
+    skipped = [run.layer.name for run in runs if run.layer.kind == "host"]
+    if skipped:
+        notes.append(f"Unsupported operators treated as host operations: {', '.join(skipped)}.")
+    notes.extend(f"{run.layer.name}: {run.layer.note}" for run in runs if run.layer.note)
+    return tuple(notes)

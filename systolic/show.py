@@ -1,0 +1,213 @@
+"""What commands print: a table for people on stdout, or one JSON object for scripts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from mapper.lower import Layer
+    from mapper.schedule import Scheduled
+    from mapper.value_check import ValueCheck
+    from model_ir.graph import Graph
+    from reports.record import RunRecord
+    from simulator.accelerator import Accelerator
+    from systolic.pipeline import LayerRun
+
+
+def print_json(value: Any) -> None:
+    """One JSON object on stdout."""
+    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+
+
+def print_record(record: RunRecord, folder: Path, *, as_json: bool) -> None:
+    """A finished run: totals, slowest layers and where the report lies."""
+    from reports.terminal import layers_table, record_as_json, summary_table
+
+    if as_json:
+        print_json({"run_folder": str(folder), **record_as_json(record)})
+        return
+    console = Console()
+    console.print(summary_table(record))
+    console.print(layers_table(record, 15))
+    for note in record.header.notes:
+        console.print(f"note: {note}", style="dim", markup=False)
+    console.print(f"report: {folder / 'report.html'}", markup=False, soft_wrap=True)
+
+
+def print_accelerators(machines: Sequence[Accelerator], *, as_json: bool) -> None:
+    """The machines that ship, one a row."""
+    if as_json:
+        import msgspec
+
+        print_json([msgspec.to_builtins(machine) for machine in machines])
+        return
+    table = Table("accelerator", "array", "scratchpad", "accumulator", "memory", "functions of its own", "description")
+    for machine in machines:
+        unit = machine.vector_unit
+        own = {*machine.fused_activations, *machine.store_path_functions, *(unit.passes if unit else ())}
+        table.add_row(
+            machine.name,
+            f"{machine.array.rows}x{machine.array.columns} int{machine.array.input_bits}",
+            f"{machine.scratchpad.capacity_bytes // 1024} KiB",
+            f"{machine.accumulator.capacity_bytes // 1024} KiB",
+            f"{machine.memory_bytes_per_cycle:g} B/cycle",
+            ", ".join(sorted(own)),
+            machine.description,
+        )
+    Console().print(table)
+
+
+def print_workloads(*, as_json: bool) -> None:
+    """The catalogue, one network a row, with the options it takes and their defaults."""
+    from workloads.catalogue import WORKLOADS
+
+    if as_json:
+        print_json({name: {"description": row.description, "options": row.defaults} for name, row in WORKLOADS.items()})
+        return
+    table = Table("network", "description", "options (default)")
+    for name, row in WORKLOADS.items():
+        options = ", ".join(f"--{option} {default}" for option, default in row.defaults.items())
+        table.add_row(name, row.description, options)
+    Console().print(table)
+
+
+def print_graph(graph: Graph, *, as_json: bool) -> None:
+    """Every operator with its output shape and work, and the totals."""
+    rows: list[dict[str, Any]] = [
+        {
+            "name": op.name,
+            "kind": op.kind,
+            "output_shape": list(graph.tensors[op.outputs[0]].shape),
+            "macs": nest.macs,
+            "flops": nest.flops,
+            "compulsory_bytes": nest.compulsory_bytes,
+            "arithmetic_intensity": nest.arithmetic_intensity,
+        }
+        for op, nest in ((op, graph.nest_of(op)) for op in graph.ops)
+    ]
+    macs = sum(row["macs"] for row in rows)
+    if as_json:
+        print_json(
+            {
+                "name": graph.name,
+                "origin": graph.origin,
+                "inputs": {name: list(graph.tensors[name].shape) for name in graph.inputs},
+                "outputs": {name: list(graph.tensors[name].shape) for name in graph.outputs},
+                "parameters": graph.parameter_count,
+                "macs": macs,
+                "operators": rows,
+            }
+        )
+        return
+    table = Table("operator", "kind", "output", "MACs", "FLOP per byte", title=f"{graph.name} ({graph.origin})")
+    for row in rows:
+        shape = "x".join(str(size) for size in row["output_shape"])
+        macs_text = f"{row['macs']:,}" if row["macs"] else ""
+        table.add_row(row["name"], row["kind"], shape, macs_text, f"{row['arithmetic_intensity']:.2f}")
+    console = Console()
+    console.print(table)
+    console.print(f"{len(rows)} operators, {graph.parameter_count:,} parameters, {macs:,} MACs", highlight=False)
+
+
+def print_schedules(
+    layers: Sequence[Layer], schedules: Sequence[Scheduled | None], accelerator: Accelerator, *, as_json: bool
+) -> None:
+    """The mapping of every layer that the array runs, with the solver's bound and the heuristic beside it."""
+    from systolic.recording import mapping_text, shape_text
+
+    rows: list[dict[str, Any]] = [
+        {
+            "name": layer.name,
+            "shape": shape_text(layer),
+            "mapping": mapping_text(plan.mapping),
+            "analytical_cycles": plan.cost.cycles,
+            "heuristic_cycles": plan.heuristic_cost.cycles if plan.heuristic_cost else None,
+            "dram_bytes": plan.cost.dram_bytes,
+            "solver_status": plan.solve.status,
+            "solver_bound_cycles": plan.solve.bound,
+            "solver_gap": plan.solve.gap,
+            "solver_wall_seconds": plan.solve.wall_seconds,
+        }
+        for layer, plan in zip(layers, schedules, strict=True)
+        if plan is not None
+    ]
+    if as_json:
+        print_json({"accelerator": accelerator.name, "layers": rows})
+        return
+    table = Table(
+        "layer", "shape", "mapping", "cycles (model)", "heuristic", "DRAM bytes", "proof", title=accelerator.name
+    )
+    for row in rows:
+        table.add_row(
+            row["name"],
+            row["shape"],
+            row["mapping"],
+            f"{row['analytical_cycles']:,.0f}",
+            "" if row["heuristic_cycles"] is None else f"{row['heuristic_cycles']:,.0f}",
+            f"{row['dram_bytes']:,}",
+            f"{row['solver_status']}, gap {row['solver_gap']:.1%}",
+        )
+    Console().print(table)
+
+
+def print_simulations(
+    runs: Sequence[LayerRun],
+    accelerator: Accelerator,
+    *,
+    checked: Sequence[ValueCheck],
+    commands: int,
+    as_json: bool,
+) -> None:
+    """Cycles and stalls of every layer; with `commands`, the head of each distinct program."""
+    from systolic.recording import layer_rows
+
+    values = {check.layer: check for check in checked}
+    rows = layer_rows(runs, accelerator)
+    if as_json:
+        for row in rows:
+            if row["name"] in values:
+                row["values_equal"] = values[row["name"]].equal
+        print_json({"accelerator": accelerator.name, "layers": rows})
+        return
+    table = Table("layer", "shape", "where", "cycles", "roofline", "busy", "stalls by cause", title=accelerator.name)
+    if checked:
+        table.add_column("values")
+    for row, run in zip(rows, runs, strict=True):
+        stalls = run.result.stall_cycles if run.result else {}
+        busy = f"{run.result.execute_busy_cycles / run.result.cycles:.0%}" if run.result else ""
+        cells = [
+            row["name"],
+            row["shape"],
+            f"{row['where']} ({row['costed_by']})",
+            f"{row['cycles']:,.0f}",
+            f"{row['roofline_cycles']:,.0f}",
+            busy,
+            ", ".join(f"{cause} {cycles:,}" for cause, cycles in stalls.items() if cycles),
+        ]
+        if checked:
+            cells.append(values[row["name"]].text if row["name"] in values else "")
+        table.add_row(*cells)
+    console = Console()
+    console.print(table)
+    if commands:
+        _print_programs(console, runs, accelerator, commands)
+
+
+def _print_programs(console: Console, runs: Sequence[LayerRun], accelerator: Accelerator, commands: int) -> None:
+    from mapper.program import layer_program
+    from simulator.isa import disassemble
+
+    for index, run in enumerate(runs):
+        if run.result is None or run.identical_to != index:
+            continue
+        program = layer_program(run.layer, run.scheduled, accelerator)
+        console.print(f"\n{run.layer.name}: {len(program):,} commands", highlight=False, markup=False)
+        for line in disassemble(program.first(commands)):
+            console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,40 @@
+"""The house rules that a machine can check: imports go one way, packages stay light, the wheel holds what it should."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ["model_ir", "workloads", "simulator", "mapper", "reports", "systolic"]
+HEAVY = ["onnx", "onnxruntime", "onnxscript", "jax", "numba", "ortools", "pandas", "plotly", "scipy", "qonnx", "torch"]
+
+
+def test_imports_go_one_way() -> None:
+    done = subprocess.run(
+        [Path(sys.executable).parent / "lint-imports", "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_importing_the_packages_pulls_nothing_heavy() -> None:
+    code = f"import sys, {', '.join(PACKAGES)}, systolic.cli; print([name for name in {HEAVY} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_wheel_names_exactly_the_rooms() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == PACKAGES
+    rooms = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    assert rooms == set(PACKAGES)
+
+
+def test_package_init_files_hold_reexports_at_most() -> None:
+    for package in PACKAGES:
+        for line in (ROOT / package / "__init__.py").read_text().splitlines():
+            assert not line.startswith(("def ", "class ", "    ")), f"{package}/__init__.py: {line}"

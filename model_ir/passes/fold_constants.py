@@ -66,8 +66,8 @@ def _evaluate(op: Op, values: list[Any]) -> Any:
 
 
 def merge_duplicates(graph: Graph) -> Graph:
-    """Keep one of several operators of the same kind, attributes and inputs (common subexpressions); of host operations, which may
-    be random, all."""
+    """Keep one of several operators of the same kind, attributes and inputs (common subexpressions); of host
+    operations, which may be random, all."""
     seen: dict[Any, Op] = {}
     names: dict[str, str] = {}
     kept: list[Op] = []

@@ -18,8 +18,8 @@ from mapper.tile_options import (
     in_channel_numbers,
     in_channel_options,
     nondominated,
+    numbers_of_tile,
     out_channel_numbers,
-    pixel_numbers,
     pixel_tile,
 )
 from simulator.accelerator import Accelerator, Dataflow
@@ -86,34 +86,54 @@ def plans(nest: ArrayNest, accelerator: Accelerator, kernel: tuple[int, int]) ->
     kept: list[Plan] = []
     for group in groups.values():
         table = np.array([plan.numbers() for plan in group], dtype=np.int64)
-        kept += [group[index] for index in nondominated(table)]
+        kept += [group[index] for index in nondominated(list(table.T))]
     return tuple(kept)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wholes:
+    """The numbers of uncut loops, which every plan of a nest refers to."""
+
+    pixels: dict[str, int]
+    out_channels: dict[str, int]
+    in_channels: dict[str, int]
+
+
+def wholes_of(nest: ArrayNest, accelerator: Accelerator) -> Wholes:
+    """The numbers of `nest`'s loops when nothing is cut."""
+    every_pixel = pixel_tile(
+        nest, (nest.images, nest.out_rows, nest.out_columns), (nest.kernel_rows, nest.kernel_columns)
+    )
+    return Wholes(
+        pixels=numbers_of_tile(nest, accelerator, every_pixel),
+        out_channels=out_channel_numbers(nest, accelerator, nest.out_channels),
+        in_channels=in_channel_numbers(nest, accelerator, nest.in_channels),
+    )
+
+
 def plan_of(
-    nest: ArrayNest, accelerator: Accelerator, kernel: tuple[int, int], mapping: Mapping, cut: tuple[bool, bool]
+    nest: ArrayNest, accelerator: Accelerator, wholes: Wholes, mapping: Mapping, cut: tuple[bool, bool]
 ) -> Plan:
     """The numbers of `mapping`'s dataflow, order, placements and in_channels, with pixels and output channels `cut` or
     not."""
     pixels_cut, channels_cut = cut
-    in_whole = in_channel_numbers(nest, accelerator, nest.in_channels)
+    kernel = (mapping.tile.kernel_rows, mapping.tile.kernel_columns)
     in_tile = in_channel_numbers(nest, accelerator, mapping.tile.in_channels)
-    out_whole = out_channel_numbers(nest, accelerator, nest.out_channels)
-    every_pixel = pixel_tile(
-        nest, (nest.images, nest.out_rows, nest.out_columns), (nest.kernel_rows, nest.kernel_columns)
-    )
-    pixels_whole = pixel_numbers(nest, accelerator, every_pixel)
     counts = TileCounts(
         pixels=1 + pixels_cut,
         channels=1 + channels_cut,
-        reduction=in_tile["tiles"] * ceil_div(nest.kernel_rows, kernel[0]) * ceil_div(nest.kernel_columns, kernel[1]),
+        reduction=(1 + in_tile["cut"])
+        * ceil_div(nest.kernel_rows, kernel[0])
+        * ceil_div(nest.kernel_columns, kernel[1]),
     )
     kernel_cut = kernel != (nest.kernel_rows, nest.kernel_columns)
     a_copies, b_copies, c_copies = copies(nest, counts, mapping)
     whole_a, whole_b = mapping.a_placement == "whole", mapping.b_placement == "whole"
     positions = nest.kernel_rows * nest.kernel_columns
-    a_depth = in_tile if mapping.a_placement == "tile" else in_whole
-    b_depth, b_positions = (in_tile, kernel[0] * kernel[1]) if mapping.b_placement == "tile" else (in_whole, positions)
+    a_depth = in_tile if mapping.a_placement == "tile" else wholes.in_channels
+    b_depth, b_positions = (
+        (in_tile, kernel[0] * kernel[1]) if mapping.b_placement == "tile" else (wholes.in_channels, positions)
+    )
     a_rows = a_copies * a_depth["a_rows"]
     b_rows = b_copies * b_positions * b_depth["b_rows"]
     a_traffic = tuple(nest.repeat_count * in_tile[f"a_{unit}"] for unit in UNITS)
@@ -126,11 +146,11 @@ def plan_of(
         a_window="tile" if mapping.a_placement == "tile" and kernel_cut else "panel",
         a_rows=0 if whole_a else a_rows,
         b_rows=0 if whole_b else b_rows,
-        fixed_rows=whole_a * a_rows * pixels_whole["a_rows_panel"] + whole_b * b_rows * out_whole["b_rows"],
+        fixed_rows=whole_a * a_rows * wholes.pixels["a_rows_panel"] + whole_b * b_rows * wholes.out_channels["b_rows"],
         a_traffic=nothing if a_is_fixed else a_traffic,
         b_traffic=tuple(nest.repeat_count * positions * in_tile[f"b_{unit}"] for unit in UNITS),
         fixed_traffic=tuple(
-            factor * pixels_whole[f"a_{unit}_panel"] for factor, unit in zip(a_traffic, UNITS, strict=True)
+            factor * wholes.pixels[f"a_{unit}_panel"] for factor, unit in zip(a_traffic, UNITS, strict=True)
         )
         if a_is_fixed
         else nothing,
@@ -142,10 +162,15 @@ def plan_of(
 
 def _all_plans(nest: ArrayNest, accelerator: Accelerator, kernel: tuple[int, int]) -> Iterator[Plan]:
     in_sizes = in_channel_options(nest, accelerator).sizes[:, 0].tolist()
+    wholes = wholes_of(nest, accelerator)
     every_pixel = (nest.images, nest.out_rows, nest.out_columns)
-    for dataflow, placement, in_channels in product(dataflows(nest, accelerator), PLACEMENTS, in_sizes):
+    # Traffic and rows are the same under every dataflow, and a weight-stationary block never takes more than the DIM
+    # cycles that every output-stationary one takes.
+    available = dataflows(nest, accelerator)
+    worthwhile: tuple[Dataflow, ...] = ("ws",) if "ws" in available else available
+    for dataflow, placement, in_channels in product(worthwhile, PLACEMENTS, in_sizes):
         order, a_placement, b_placement = placement
         tile = replace(pixel_tile(nest, every_pixel, kernel), in_channels=in_channels)
         mapping = Mapping(dataflow=dataflow, tile=tile, order=order, a_placement=a_placement, b_placement=b_placement)
         for cut in product((False, True), (False, True)):
-            yield plan_of(nest, accelerator, kernel, mapping, cut)
+            yield plan_of(nest, accelerator, wholes, mapping, cut)

@@ -12,24 +12,25 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
-from mapper.mapping_plans import UNITS, Plan, plan_of, plans
+from mapper.mapping_plans import UNITS, Plan, plan_of, plans, wholes_of
 from mapper.solve import Objective
 from mapper.tile_options import (
-    IntArray,
     Options,
+    numbers_of_tile,
     out_channel_numbers,
     out_channel_options,
-    pixel_numbers,
     pixel_options,
 )
 from simulator.accelerator import Accelerator
-from simulator.analytical import analytical, bias_block, ramps, weight_blocks
+from simulator.analytical import analytical, bias_block, latency, ramps, read_cycles, weight_blocks
 from simulator.array_nest import ArrayNest
 from simulator.cost import Cost
 from simulator.mapping import Mapping, Tile, tile_counts
+from simulator.tile_sums import IntArray
 
 _SEED = 1
-_BIG = 1 << 50
+_SAFE_MAGNITUDE = 1 << 42
+"""CP-SAT without presolve has been seen to call a program with larger numbers infeasible."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,19 +60,13 @@ class Answer:
 
 def space_of(nest: ArrayNest, accelerator: Accelerator, kernel: tuple[int, int]) -> Space:
     """The non-dominated choices of `nest` under `kernel` (kernel_rows, kernel_columns)."""
-    pixels = pixel_options(nest, accelerator, kernel)
-    found = plans(nest, accelerator, kernel)
-    flows = {plan.mapping.dataflow for plan in found}
-    if len(flows) == 2 and bool((pixels.columns["ws_cycles"] <= pixels.columns["os_cycles"]).all()):
-        # Traffic and rows are the same under both dataflows, so the slower one cannot win.
-        found = tuple(plan for plan in found if plan.mapping.dataflow == "ws")
     return Space(
         nest=nest,
         accelerator=accelerator,
         kernel=kernel,
-        pixels=pixels,
+        pixels=pixel_options(nest, accelerator, kernel),
         channels=out_channel_options(nest, accelerator),
-        plans=found,
+        plans=plans(nest, accelerator, kernel),
     )
 
 
@@ -82,6 +77,8 @@ def solve_space(space: Space, objective: Objective, time_limit_seconds: float, h
     """
     from ortools.sat.python import cp_model
 
+    if not space.plans:
+        return None
     deadline = perf_counter() + time_limit_seconds
     program = _Program(space, cp_model)
     if hint is not None:
@@ -90,23 +87,62 @@ def solve_space(space: Space, objective: Objective, time_limit_seconds: float, h
     mapping, bounds, branches, conflicts = None, [0, 0], 0, 0
     for stage, goal in enumerate(goals):
         program.model.minimize(goal)
-        solver = cp_model.CpSolver()
-        solver.parameters.num_workers = 1
-        solver.parameters.random_seed = _SEED
-        solver.parameters.max_time_in_seconds = max(0.01, deadline - perf_counter())
-        status = solver.solve(program.model)
-        branches, conflicts = branches + solver.num_branches, conflicts + solver.num_conflicts
-        if status == cp_model.INFEASIBLE:
-            return None
+        # The choices are few and already reduced: presolve costs ten times the search.
+        for presolve in (program.magnitude > _SAFE_MAGNITUDE, True):
+            solver = cp_model.CpSolver()
+            solver.parameters.num_workers = 1
+            solver.parameters.random_seed = _SEED
+            solver.parameters.cp_model_presolve = presolve
+            solver.parameters.max_time_in_seconds = max(0.01, deadline - perf_counter())
+            status = solver.solve(program.model)
+            branches, conflicts = branches + solver.num_branches, conflicts + solver.num_conflicts
+            if status != cp_model.INFEASIBLE or not program.hinted:
+                break  # else a choice that is known to be legal was denied: ask again, with presolve
         if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
             break
         mapping = program.mapping(solver)
         bounds[stage] = round(solver.best_objective_bound)
         program.model.add(goal <= round(solver.objective_value))
         program.hint(mapping)
-    cost = analytical(space.nest, mapping, space.accelerator) if mapping is not None else None
+    if mapping is None:
+        unknown = Answer(mapping=None, cost=None, bound=0, tie_bound=0, branches=branches, conflicts=conflicts)
+        return None if status == cp_model.INFEASIBLE and not program.hinted else unknown
     return Answer(
-        mapping=mapping, cost=cost, bound=bounds[0], tie_bound=bounds[1], branches=branches, conflicts=conflicts
+        mapping=mapping,
+        cost=analytical(space.nest, mapping, space.accelerator),
+        bound=bounds[0],
+        tie_bound=bounds[1],
+        branches=branches,
+        conflicts=conflicts,
+    )
+
+
+def _limits(space: Space) -> tuple[int, int]:
+    """Cycles and bytes that no choice in `space` exceeds."""
+    nest, accelerator, pixels, channels = space.nest, space.accelerator, space.pixels.columns, space.channels.columns
+    most = {name: int(column.max()) for name, column in pixels.items()}
+    widest = {name: int(column.max()) for name, column in channels.items()}
+    loads = [0] * len(UNITS)
+    for plan in space.plans:
+        for index, unit in enumerate(UNITS):
+            a = plan.a_traffic[index] * most[f"a_{unit}_{plan.a_window}"] * widest["tiles"]
+            b = plan.b_traffic[index] * widest[f"b_{unit}"] * most["tiles"]
+            loads[index] = max(loads[index], a + b + plan.fixed_traffic[index])
+    beats, requests, elements = loads
+    bias, blocks = bias_block(nest, accelerator), nest.repeat_count * most["output_blocks"]
+    stored_rows = nest.repeat_count * nest.pixels
+    read = read_cycles(
+        beats + bias.beats * blocks,
+        requests + bias.requests * blocks,
+        stored_rows * widest["acknowledgements"],
+        accelerator,
+    )
+    compute = weight_blocks(nest, accelerator) * max(most["ws_cycles"], most.get("os_cycles", 0))
+    write = stored_rows * widest["write_cycles"]
+    stored = stored_rows * nest.out_channels * accelerator.input_bytes
+    return (
+        latency(compute, read, write, ramps(nest, accelerator)),
+        elements * accelerator.input_bytes + bias.bytes * blocks + stored,
     )
 
 
@@ -117,14 +153,17 @@ class _Program:
         self.space = space
         self.model: Any = cp_model.CpModel()
         self._numbers: dict[bytes, Any] = {}
+        self.hinted = False
         self._products: dict[tuple[str, str], Any] = {}
         self.pixel = [self.model.new_bool_var("") for _ in range(len(space.pixels))]
         self.channel = [self.model.new_bool_var("") for _ in range(len(space.channels))]
         self.plan = [self.model.new_bool_var("") for _ in space.plans]
         for choice in (self.pixel, self.channel, self.plan):
             self.model.add_exactly_one(choice)
-        self.cycles = self.model.new_int_var(0, _BIG, "cycles")
-        self.bytes = self.model.new_int_var(0, _BIG, "bytes")
+        cycles_limit, bytes_limit = _limits(space)
+        self.magnitude = max(space.accelerator.dma.requests_in_flight * cycles_limit, bytes_limit)
+        self.cycles = self.model.new_int_var(0, cycles_limit, "cycles")
+        self.bytes = self.model.new_int_var(0, bytes_limit, "bytes")
         self._link_cuts()
         self._fit_accumulator()
         self._fit_scratchpad()
@@ -138,15 +177,16 @@ class _Program:
         if (tile.kernel_rows, tile.kernel_columns) != space.kernel:
             return
         counts = tile_counts(nest, tile)
-        pixel = space.pixels.first_not_worse(pixel_numbers(nest, accelerator, tile))
+        pixel = space.pixels.first_not_worse(numbers_of_tile(nest, accelerator, tile))
         channel = space.channels.first_not_worse(out_channel_numbers(nest, accelerator, tile.out_channels))
         cut = (counts.pixels > 1, counts.channels > 1)
-        numbers = plan_of(nest, accelerator, space.kernel, mapping, cut).numbers()
+        numbers = plan_of(nest, accelerator, wholes_of(nest, accelerator), mapping, cut).numbers()
         same = [(plan.pixels_cut, plan.channels_cut) == cut for plan in space.plans]
         good = [
             fits and all(mine <= theirs for mine, theirs in zip(plan.numbers(), numbers, strict=True))
             for plan, fits in zip(space.plans, same, strict=True)
         ]
+        self.hinted = True
         self.model.clear_hints()
         for choice, index in (
             (self.pixel, pixel),

@@ -8,28 +8,28 @@ sizes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from simulator.accelerator import Accelerator
 from simulator.array_nest import ArrayNest
-from simulator.mapping import Tile, ceil_div, input_extent, is_ragged
+from simulator.mapping import Tile, ceil_div, dataflows, input_extent
 from simulator.tile_sums import (
+    Axis,
+    IntArray,
     column_axis,
     line_cycles,
     output_blocks,
+    pixel_blocks,
     preload_cycles,
     row_axis,
     row_beats,
     row_requests,
     row_write_cycles,
-    sum_of_ceilings,
     sum_of_touched,
 )
-
-IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,58 +54,64 @@ class Options:
 
 def pixel_options(nest: ArrayNest, accelerator: Accelerator, kernel: tuple[int, int]) -> Options:
     """Tiles of (images, out_rows, out_columns) under a kernel tile of (kernel_rows, kernel_columns)."""
-    images = _pruned([(size, ceil_div(nest.images, size)) for size in range(1, nest.images + 1)])
-    rows = _pruned(
-        [(size, *_axis_numbers(nest, size, kernel[0], vertical=True)) for size in range(1, nest.out_rows + 1)]
-    )
-    columns = _pruned(
-        [(size, *_column_numbers(nest, size, kernel[1], accelerator)) for size in range(1, nest.out_columns + 1)]
-    )
-    sizes = np.array([(i, p, q) for i in images[:, 0] for p in rows[:, 0] for q in columns[:, 0]], dtype=np.int64)
-    numbers = [
-        pixel_numbers(nest, accelerator, pixel_tile(nest, (int(i), int(p), int(q)), kernel)) for i, p, q in sizes
-    ]
-    return _options(sizes, numbers)
+    images = np.arange(1, nest.images + 1, dtype=np.int64)
+    images = images[nondominated([images, _tiles(nest.images, images)])]
+    rows = np.arange(1, nest.out_rows + 1, dtype=np.int64)
+    rows = rows[nondominated([rows, *_axis_numbers(row_axis(nest), rows, kernel[0])])]
+    columns = np.arange(1, nest.out_columns + 1, dtype=np.int64)
+    columns = columns[nondominated([columns, *_column_numbers(nest, columns, kernel[1], accelerator)])]
+    images, rows, columns = (axis.ravel() for axis in np.meshgrid(images, rows, columns, indexing="ij"))
+    numbers = pixel_numbers(nest, accelerator, (images, rows, columns), kernel)
+    return _options(np.stack((images, rows, columns), axis=1), numbers)
 
 
-def pixel_numbers(nest: ArrayNest, accelerator: Accelerator, tile: Tile) -> dict[str, int]:
-    """Everything about the pixel part of `tile`; a_* per channel of the input (per in_channels element where A is
-    transposed)."""
-    dim = accelerator.dim
+def pixel_numbers(
+    nest: ArrayNest, accelerator: Accelerator, sizes: tuple[IntArray, IntArray, IntArray], kernel: tuple[int, int]
+) -> dict[str, IntArray]:
+    """Everything about pixel tiles `sizes` (images, out_rows, out_columns; arrays of equal length); a_* are per channel
+    of the input (per in_channels element where A is transposed)."""
+    dim, (images, rows, columns) = accelerator.dim, sizes
     lines = nest.images * nest.out_rows
-    tiles_of_lines = ceil_div(nest.images, tile.images) * ceil_div(nest.out_rows, tile.out_rows)
-    columns = (nest.out_columns, tile.out_columns, dim, accelerator.array.minimum_rows_per_compute)
+    tiles_of_lines = _tiles(nest.images, images) * _tiles(nest.out_rows, rows)
+    line = (nest.out_columns, columns, dim, accelerator.array.minimum_rows_per_compute)
+    tiles = tiles_of_lines * _tiles(nest.out_columns, columns)
     numbers = {
-        "tiles": tiles_of_lines * ceil_div(nest.out_columns, tile.out_columns),
-        "c_rows": tile.images * tile.out_rows * tile.out_columns,
-        "ws_cycles": lines * line_cycles(*columns) + tiles_of_lines * preload_cycles(*columns),
-        "os_cycles": lines * sum_of_ceilings(nest.out_columns, tile.out_columns, dim) * dim,
-        "ragged": int(nest.transpose_a and is_ragged(nest, tile, dim)),
-        "output_blocks": output_blocks(nest, tile, dim),
+        "tiles": tiles,
+        "c_rows": images * rows * columns,
+        "ws_cycles": lines * line_cycles(*line) + tiles_of_lines * preload_cycles(*line),
+        "ragged": nest.transpose_a * ((columns % dim != 0) & (columns != nest.out_columns)).astype(np.int64),
+        "output_blocks": output_blocks(nest, tiles, dim),
     }
-    kernels = {"tile": (tile.kernel_rows, tile.kernel_columns), "panel": (nest.kernel_rows, nest.kernel_columns)}
-    for placement, (kernel_rows, kernel_columns) in kernels.items():
+    if "ws" not in dataflows(nest, accelerator):
+        numbers["os_cycles"] = pixel_blocks(nest, columns, dim) * dim
+    for window, taps in (("tile", kernel), ("panel", (nest.kernel_rows, nest.kernel_columns))):
         if nest.transpose_a:
             numbers |= {
-                f"a_rows_{placement}": ceil_div(tile.out_columns, dim),
-                f"a_beats_{placement}": lines * row_beats(nest.out_columns, tile.out_columns, accelerator),
-                f"a_requests_{placement}": lines * row_requests(nest.out_columns, tile.out_columns, accelerator),
-                f"a_elements_{placement}": lines * nest.out_columns,
+                f"a_rows_{window}": -(-columns // dim),
+                f"a_beats_{window}": lines * row_beats(nest.out_columns, columns, accelerator),
+                f"a_requests_{window}": lines * row_requests(nest.out_columns, columns, accelerator),
+                f"a_elements_{window}": np.full_like(columns, lines * nest.out_columns),
             }
             continue
-        rows = input_extent(tile.out_rows, nest.row_stride, kernel_rows, nest.row_dilation)
-        width = input_extent(tile.out_columns, nest.column_stride, kernel_columns, nest.column_dilation)
-        pixels = nest.images * sum_of_touched(row_axis(nest), tile.out_rows, kernel_rows)
-        pixels *= sum_of_touched(column_axis(nest), tile.out_columns, kernel_columns)
-        numbers |= {f"a_rows_{placement}": tile.images * rows * width}
-        numbers |= {f"a_{unit}_{placement}": pixels for unit in ("beats", "requests", "elements")}
+        height = _extents(row_axis(nest), rows, taps[0])
+        width = _extents(column_axis(nest), columns, taps[1])
+        pixels = nest.images * _windows(row_axis(nest), rows, taps[0]) * _windows(column_axis(nest), columns, taps[1])
+        numbers |= {f"a_rows_{window}": images * height * width}
+        numbers |= {f"a_{unit}_{window}": pixels for unit in ("beats", "requests", "elements")}
     return numbers
+
+
+def numbers_of_tile(nest: ArrayNest, accelerator: Accelerator, tile: Tile) -> dict[str, int]:
+    """`pixel_numbers` of one tile."""
+    sizes = (np.array([tile.images]), np.array([tile.out_rows]), np.array([tile.out_columns]))
+    table = pixel_numbers(nest, accelerator, sizes, (tile.kernel_rows, tile.kernel_columns))
+    return {name: int(column[0]) for name, column in table.items()}
 
 
 def out_channel_options(nest: ArrayNest, accelerator: Accelerator) -> Options:
     """Tiles of out_channels: whole DIM blocks, or everything."""
     sizes = _channel_sizes(nest.out_channels, accelerator.dim)
-    return _options(sizes[:, None], [out_channel_numbers(nest, accelerator, int(size)) for size in sizes])
+    return _options(sizes[:, None], _columns([out_channel_numbers(nest, accelerator, size) for size in sizes.tolist()]))
 
 
 def out_channel_numbers(nest: ArrayNest, accelerator: Accelerator, size: int) -> dict[str, int]:
@@ -127,7 +133,7 @@ def out_channel_numbers(nest: ArrayNest, accelerator: Accelerator, size: int) ->
 def in_channel_options(nest: ArrayNest, accelerator: Accelerator) -> Options:
     """Tiles of in_channels: whole DIM blocks, or everything."""
     sizes = _channel_sizes(nest.in_channels, accelerator.dim)
-    return _options(sizes[:, None], [in_channel_numbers(nest, accelerator, int(size)) for size in sizes])
+    return _options(sizes[:, None], _columns([in_channel_numbers(nest, accelerator, size) for size in sizes.tolist()]))
 
 
 def in_channel_numbers(nest: ArrayNest, accelerator: Accelerator, size: int) -> dict[str, int]:
@@ -139,7 +145,7 @@ def in_channel_numbers(nest: ArrayNest, accelerator: Accelerator, size: int) -> 
         row_requests(whole, size, accelerator),
     )
     return {
-        "tiles": ceil_div(whole, size),
+        "cut": int(size < whole),
         "a_rows": size if nest.transpose_a else blocks,
         "a_beats": whole if nest.transpose_a else beats,
         "a_requests": whole if nest.transpose_a else requests,
@@ -151,31 +157,28 @@ def in_channel_numbers(nest: ArrayNest, accelerator: Accelerator, size: int) -> 
     }
 
 
-def nondominated(numbers: IntArray) -> IntArray:
-    """Indices of the rows of `numbers` (rows, columns) that no other row matches or beats in every column; of equal
-    rows the first in lexicographic order stays."""
-    order = np.lexsort(numbers.T[::-1])
+def nondominated(columns: list[IntArray]) -> IntArray:
+    """Indices of the choices that no other matches or beats in every one of the columns; of equal choices the first in
+    lexicographic order stays."""
+    table = np.stack(columns, axis=1)
+    order = np.lexsort(table.T[::-1])
     kept: list[int] = []
-    front = np.empty_like(numbers)
+    front = np.empty_like(table)
     for index in order:
-        row = numbers[index]
-        if not np.any(np.all(front[: len(kept)] <= row, axis=1)):
+        row = table[index]
+        if not (front[: len(kept)] <= row).all(axis=1).any():
             front[len(kept)] = row
             kept.append(int(index))
     return np.array(sorted(kept), dtype=np.int64)
 
 
-def _options(sizes: IntArray, numbers: list[dict[str, int]]) -> Options:
-    names = tuple(numbers[0])
-    table = np.array([[row[name] for name in names] for row in numbers], dtype=np.int64)
-    kept = nondominated(table)
-    return Options(sizes=sizes[kept], columns={name: table[kept, i] for i, name in enumerate(names)})
+def _options(sizes: IntArray, columns: dict[str, IntArray]) -> Options:
+    kept = nondominated(list(columns.values()))
+    return Options(sizes=sizes[kept], columns={name: column[kept] for name, column in columns.items()})
 
 
-def _pruned(rows: list[tuple[int, ...]]) -> IntArray:
-    table = np.array(rows, dtype=np.int64)
-    kept: IntArray = table[nondominated(table)]
-    return kept
+def _columns(rows: list[dict[str, int]]) -> dict[str, IntArray]:
+    return {name: np.array([row[name] for row in rows], dtype=np.int64) for name in rows[0]}
 
 
 def _channel_sizes(whole: int, dim: int) -> IntArray:
@@ -195,24 +198,47 @@ def pixel_tile(nest: ArrayNest, pixels: tuple[int, int, int], kernel: tuple[int,
     )
 
 
-def _axis_numbers(nest: ArrayNest, size: int, kernel: int, *, vertical: bool) -> tuple[int, ...]:
+def _tiles(size: int, tiles: IntArray) -> IntArray:
+    return -(-size // tiles)
+
+
+def _windows(axis: Axis, out_tiles: IntArray, kernel_tile: int) -> IntArray:
+    """`sum_of_touched` of every output tile size."""
+    return _by_size(out_tiles, lambda size: sum_of_touched(axis, size, kernel_tile))
+
+
+def _extents(axis: Axis, out_tiles: IntArray, kernel_tile: int) -> IntArray:
+    """`input_extent` of every output tile size."""
+    return _by_size(out_tiles, lambda size: input_extent(size, axis.stride, kernel_tile, axis.dilation))
+
+
+def _by_size(sizes: IntArray, number: Callable[[int], int]) -> IntArray:
+    distinct, where = np.unique(sizes, return_inverse=True)
+    numbers: IntArray = np.array([number(size) for size in distinct.tolist()], dtype=np.int64)[where]
+    return numbers
+
+
+def _axis_numbers(axis: Axis, sizes: IntArray, kernel: int) -> tuple[IntArray, ...]:
     """Tile count and windows (of the kernel tile and of the whole kernel) of one spatial axis."""
-    axis = row_axis(nest) if vertical else column_axis(nest)
     return (
-        ceil_div(axis.out_size, size),
-        sum_of_touched(axis, size, kernel),
-        sum_of_touched(axis, size, axis.kernel_size),
+        _tiles(axis.out_size, sizes),
+        _windows(axis, sizes, kernel),
+        _windows(axis, sizes, axis.kernel_size),
     )
 
 
-def _column_numbers(nest: ArrayNest, size: int, kernel: int, accelerator: Accelerator) -> tuple[int, ...]:
-    columns = (nest.out_columns, size, accelerator.dim, accelerator.array.minimum_rows_per_compute)
+def _column_numbers(nest: ArrayNest, sizes: IntArray, kernel: int, accelerator: Accelerator) -> tuple[IntArray, ...]:
+    line = (nest.out_columns, sizes, accelerator.dim, accelerator.array.minimum_rows_per_compute)
+    numbers = (
+        *_axis_numbers(column_axis(nest), sizes, kernel),
+        line_cycles(*line),
+        preload_cycles(*line),
+    )
+    if not nest.transpose_a:
+        return numbers
     return (
-        *_axis_numbers(nest, size, kernel, vertical=False),
-        line_cycles(*columns),
-        preload_cycles(*columns),
-        sum_of_ceilings(nest.out_columns, size, accelerator.dim),
-        row_beats(nest.out_columns, size, accelerator),
-        row_requests(nest.out_columns, size, accelerator),
-        int(size % accelerator.dim != 0 and size != nest.out_columns) * nest.transpose_a,
+        *numbers,
+        row_beats(nest.out_columns, sizes, accelerator),
+        row_requests(nest.out_columns, sizes, accelerator),
+        ((sizes % accelerator.dim != 0) & (sizes != nest.out_columns)).astype(np.int64),
     )

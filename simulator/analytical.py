@@ -125,7 +125,7 @@ def compute_cycles(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) 
     array, tile, dim = accelerator.array, mapping.tile, accelerator.dim
     blocks = weight_blocks(nest, accelerator)
     if mapping.dataflow == "os":
-        return blocks * pixel_blocks(nest, tile, dim) * dim
+        return blocks * pixel_blocks(nest, tile.out_columns, dim) * dim
     lines = nest.images * nest.out_rows
     tiles_of_lines = ceil_div(nest.images, tile.images) * ceil_div(nest.out_rows, tile.out_rows)
     columns = (nest.out_columns, tile.out_columns, dim, array.minimum_rows_per_compute)
@@ -190,7 +190,7 @@ def b_stream(nest: ArrayNest, mapping: Mapping, counts: TileCounts, accelerator:
 def bias_stream(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> Stream:
     """Loads of the bias for every block of accumulator rows."""
     block = bias_block(nest, accelerator)
-    blocks = nest.repeat_count * output_blocks(nest, mapping.tile, accelerator.dim)
+    blocks = nest.repeat_count * output_blocks(nest, tile_counts(nest, mapping.tile).pixels, accelerator.dim)
     return Stream(beats=blocks * block.beats, requests=blocks * block.requests, bytes=blocks * block.bytes)
 
 
@@ -240,7 +240,7 @@ def _cost(
     if mapping.dataflow == "ws":
         fed_b, updates = weights * counts.pixels, _reduction_blocks(nest, dim)
     else:
-        fed_b, updates = weights * pixel_blocks(nest, tile, dim), counts.reduction
+        fed_b, updates = weights * pixel_blocks(nest, tile.out_columns, dim), counts.reduction
     outputs = pixels * nest.out_channels * accelerator.accumulator_bytes
     scratchpad_write = a.bytes + b.bytes
     accumulator_write = outputs * (updates + nest.bias)

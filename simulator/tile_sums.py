@@ -6,27 +6,35 @@ loop of size n cut into tiles of size t has n // t full tiles and at most one pa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 from simulator.accelerator import Accelerator
 from simulator.array_nest import ArrayNest
-from simulator.mapping import Tile, ceil_div
+from simulator.mapping import ceil_div
+
+IntArray = npt.NDArray[np.int64]
+Count = TypeVar("Count", int, IntArray)
+"""Tile sizes and what is computed of them: one integer, or an array with an entry per candidate."""
 
 
-def tile_sizes(size: int, tile: int) -> Iterator[tuple[int, int]]:
-    """(tile size, how many) for the full tiles and the partial one."""
-    full, rest = divmod(size, tile)
-    if full:
-        yield tile, full
-    if rest:
-        yield rest, 1
+def larger(a: Count, b: int) -> Count:
+    """The larger of each `a` and `b`."""
+    return b + (a > b) * (a - b)
 
 
-def sum_of_ceilings(size: int, tile: int, unit: int) -> int:
+def smaller(a: Count, b: int) -> Count:
+    """The smaller of each `a` and `b`."""
+    return b - (a < b) * (b - a)
+
+
+def ceilings(size: int, tile: Count, unit: int) -> Count:
     """Sum over the tiles of ceil(tile size / unit)."""
-    return sum(count * ceil_div(part, unit) for part, count in tile_sizes(size, tile))
+    return size // tile * -(-tile // unit) + -(-(size % tile) // unit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,67 +99,60 @@ def sum_of_touched(axis: Axis, out_tile: int, kernel_tile: int) -> int:
     return total
 
 
-@lru_cache(maxsize=65536)
-def line_cycles(columns: int, tile: int, dim: int, minimum_rows: int) -> int:
-    """Array cycles of one output line with weights in place: every block of up to DIM columns takes one cycle a
-    column and at least `minimum_rows` (gemmini.md, execute controller: garbage preload)."""
-    total = 0
-    for part, count in tile_sizes(columns, tile):
-        blocks, rest = divmod(part, dim)
-        total += count * (blocks * max(dim, minimum_rows) + (max(rest, minimum_rows) if rest else 0))
-    return total
+def line_cycles(columns: int, tile: Count, dim: int, minimum_rows: int) -> Count:
+    """Array cycles of one output line with weights in place: every block of up to DIM columns takes one cycle a column
+    and at least `minimum_rows` (gemmini.md, execute controller: garbage preload)."""
+    rest = columns % tile
+    return columns // tile * _part_cycles(tile, dim, minimum_rows) + _part_cycles(rest, dim, minimum_rows)
 
 
-@lru_cache(maxsize=65536)
-def preload_cycles(columns: int, tile: int, dim: int, minimum_rows: int) -> int:
-    """Cycles that real preloads add, per weight block and summed over column tiles: one operation of every tile
-    carries the weights in and takes DIM cycles whatever its rows; counted for the block with most rows, which adds
-    least."""
-    return sum(count * max(0, dim - max(min(part, dim), minimum_rows)) for part, count in tile_sizes(columns, tile))
+def _part_cycles(part: Count, dim: int, minimum_rows: int) -> Count:
+    rest = part % dim
+    return part // dim * max(dim, minimum_rows) + (rest > 0) * larger(rest, minimum_rows)
 
 
-def pixel_blocks(nest: ArrayNest, tile: Tile, dim: int) -> int:
+def preload_cycles(columns: int, tile: Count, dim: int, minimum_rows: int) -> Count:
+    """Cycles that real preloads add, per weight block and summed over column tiles: one operation of every tile carries
+    the weights in and takes DIM cycles whatever its rows; counted for the block with most rows, which adds least."""
+    rest = columns % tile
+    of_tile = larger(dim - larger(smaller(tile, dim), minimum_rows), 0)
+    of_rest = larger(dim - larger(smaller(rest, dim), minimum_rows), 0)
+    return columns // tile * of_tile + (rest > 0) * of_rest
+
+
+def pixel_blocks(nest: ArrayNest, out_columns: Count, dim: int) -> Count:
     """Blocks of up to DIM output columns of one line, over all pixel tiles of one repeat."""
-    return nest.images * nest.out_rows * sum_of_ceilings(nest.out_columns, tile.out_columns, dim)
+    return nest.images * nest.out_rows * ceilings(nest.out_columns, out_columns, dim)
 
 
-def output_blocks(nest: ArrayNest, tile: Tile, dim: int) -> int:
+def output_blocks(nest: ArrayNest, pixel_tiles: Count, dim: int) -> Count:
     """Blocks of up to DIM accumulator rows (one row a pixel) that all pixel tiles of one repeat take at least, however
     a tile's pixels are packed into blocks."""
-    tiles = ceil_div(nest.images, tile.images) * ceil_div(nest.out_rows, tile.out_rows)
-    return max(tiles * ceil_div(nest.out_columns, tile.out_columns), ceil_div(nest.pixels, dim))
+    return larger(pixel_tiles, ceil_div(nest.pixels, dim))
 
 
-def row_beats(size: int, tile: int, accelerator: Accelerator) -> int:
+def row_beats(size: int, tile: Count, accelerator: Accelerator) -> Count:
     """Bus beats of a contiguous row of `size` inputs fetched tile by tile (at best alignment)."""
-    return sum(
-        count * ceil_div(part * accelerator.input_bytes, accelerator.dma.bus_bytes)
-        for part, count in tile_sizes(size, tile)
-    )
+    each = accelerator.input_bytes
+    return ceilings(size * each, tile * each, accelerator.dma.bus_bytes)
 
 
-def row_requests(size: int, tile: int, accelerator: Accelerator) -> int:
+def row_requests(size: int, tile: Count, accelerator: Accelerator) -> Count:
     """Memory requests of a contiguous row of `size` inputs fetched or stored tile by tile (at best alignment)."""
-    return sum(
-        count * ceil_div(part * accelerator.input_bytes, accelerator.dma.request_bytes)
-        for part, count in tile_sizes(size, tile)
-    )
+    each = accelerator.input_bytes
+    return ceilings(size * each, tile * each, accelerator.dma.request_bytes)
 
 
 def row_write_cycles(size: int, tile: int, accelerator: Accelerator) -> int:
     """Port cycles to store a contiguous row of `size` outputs tile by tile. A request of k beats takes 2k - 1
     (gemmini.md, DMA: k accept cycles + k beat cycles - 1), so stores one DIM block wide, which a result's layout may
     force, are the fastest."""
-    block = accelerator.dim * accelerator.input_bytes
-    widest = min(block, accelerator.dma.request_bytes)
-    total = 0
-    for part, count in tile_sizes(size, tile):
-        requests, rest = divmod(part * accelerator.input_bytes, widest)
-        total += count * (
-            requests * _write_cycles(widest, accelerator) + (_write_cycles(rest, accelerator) if rest else 0)
-        )
-    return total
+    widest = min(accelerator.dim * accelerator.input_bytes, accelerator.dma.request_bytes)
 
+    def cycles(part_bytes: int) -> int:
+        requests, rest = divmod(part_bytes, widest)
+        beats = requests * (2 * ceil_div(widest, accelerator.dma.bus_bytes) - 1)
+        return beats + (2 * ceil_div(rest, accelerator.dma.bus_bytes) - 1 if rest else 0)
 
-def _write_cycles(request_bytes: int, accelerator: Accelerator) -> int:
-    return 2 * ceil_div(request_bytes, accelerator.dma.bus_bytes) - 1
+    full, rest = divmod(size, tile)
+    return full * cycles(tile * accelerator.input_bytes) + cycles(rest * accelerator.input_bytes)

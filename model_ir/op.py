@@ -7,7 +7,7 @@ It never costs itself and never knows a file format.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from model_ir.loop_nest import LoopNest
 from model_ir.tensor import Shape, Tensor
@@ -16,6 +16,9 @@ from model_ir.tensor import Shape, Tensor
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Op:
     """A node: `inputs` and `outputs` are tensor names ("" stands for an optional input that is absent)."""
+
+    positive_inputs: ClassVar[tuple[int, ...]] = ()
+    """Positions of inputs that only make sense positive (a variance); random values are drawn accordingly."""
 
     name: str
     inputs: tuple[str, ...]

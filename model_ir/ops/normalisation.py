@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import pi, sqrt
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from model_ir.loop_nest import LoopNest
 from model_ir.op import Op
@@ -47,6 +47,7 @@ class BatchNorm(Op):
     Inputs X (N, C, ...), scale, bias, mean, var, the last four of shape (C).
     """
 
+    positive_inputs: ClassVar[tuple[int, ...]] = (4,)
     epsilon: float = 1e-5
 
     def infer(self, inputs: tuple[Tensor | None, ...]) -> tuple[Tensor, ...]:

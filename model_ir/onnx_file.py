@@ -186,7 +186,7 @@ def _check_node(node: onnx.NodeProto, opsets: Mapping[str, int], where: str) -> 
         raise InputError(where, f"{describe(node)} has an attribute twice", value=names)
     for attribute in node.attribute:
         _check_finite(attribute, node, where)
-    if domain in opsets and defs.has(node.op_type, opsets[domain], domain):
+    if _has_schema(node, domain, opsets):
         context = checker.C.CheckerContext()
         context.ir_version = onnx.IR_VERSION
         context.opset_imports = dict(opsets)
@@ -194,6 +194,15 @@ def _check_node(node: onnx.NodeProto, opsets: Mapping[str, int], where: str) -> 
             checker.check_node(node, context)
         except checker.ValidationError as error:
             raise InputError(where, f"{describe(node)}: {str(error).splitlines()[0]}") from error
+
+
+def _has_schema(node: onnx.NodeProto, domain: str, opsets: Mapping[str, int]) -> bool:
+    """Whether onnx can check the node: not the deprecated operators that files still use, nor subgraphs, which see
+    outer names."""
+    if domain not in opsets or not defs.has(node.op_type, opsets[domain], domain):
+        return False
+    subgraphs = any(attribute.type in _GRAPH_TYPES for attribute in node.attribute)
+    return not subgraphs and not defs.get_schema(node.op_type, opsets[domain], domain).deprecated
 
 
 def _check_finite(attribute: onnx.AttributeProto, node: onnx.NodeProto, where: str) -> None:

@@ -35,17 +35,24 @@ def fold_batch_norm(graph: Graph) -> Graph:
 
 
 def _fold(view: View, op: Op) -> Replacement | None:
+    found = None
     if isinstance(op, BatchNorm):
-        conv = _foldable_conv(view, op.inputs[0])
-        if conv is None or not all(view.is_parameter(name) for name in op.inputs[1:]):
-            return None
-        scale, shift, mean, variance = (_vector(view, name) for name in op.inputs[1:])
-        factor = _combine(lambda a, b: a / np.sqrt(b + op.epsilon), scale, variance)
-        offset = _combine(lambda a, b, c: a - b * c, shift, mean, factor)
-        return _affine_conv(view, conv, op.outputs, factor, offset)
-    if isinstance(op, Binary):
-        return _fold_arithmetic(view, op)
-    return None
+        found = _fold_norm(view, op)
+    elif isinstance(op, Binary):
+        found = _fold_arithmetic(view, op)
+    # A negative variance or a division by zero is left where it shows.
+    values = () if found is None else tuple(item.value for item in found.parameters)
+    return found if all(value is None or bool(np.all(np.isfinite(value))) for value in values) else None
+
+
+def _fold_norm(view: View, op: BatchNorm) -> Replacement | None:
+    conv = _foldable_conv(view, op.inputs[0])
+    if conv is None or not all(view.is_parameter(name) for name in op.inputs[1:]):
+        return None
+    scale, shift, mean, variance = (_vector(view, name) for name in op.inputs[1:])
+    factor = _combine(lambda a, b: a / np.sqrt(b + op.epsilon), scale, variance)
+    offset = _combine(lambda a, b, c: a - b * c, shift, mean, factor)
+    return _affine_conv(view, conv, op.outputs, factor, offset)
 
 
 def _fold_arithmetic(view: View, op: Binary) -> Replacement | None:
@@ -84,8 +91,11 @@ def _foldable_conv(view: View, name: str) -> Conv | None:
 
 def _foldable_norm(view: View, name: str) -> BatchNorm | None:
     norm = view.maker(name, BatchNorm)
-    constant = norm is not None and all(view.is_parameter(vector) for vector in norm.inputs[1:])
-    return norm if constant and view.read_once(name) else None
+    if norm is None or not view.read_once(name):
+        return None
+    tensors = [view.graph.tensors[vector] for vector in norm.inputs[1:]]
+    constant = all(view.is_parameter(tensor.name) and tensor.precision.is_float for tensor in tensors)
+    return norm if constant else None
 
 
 def _per_channel(view: View, name: str, channels: int, rank: int) -> bool:
@@ -103,7 +113,10 @@ def _vector(view: View, name: str) -> _Vector:
 
 
 def _combine(function: Callable[..., Array], *vectors: _Vector) -> _Vector:
-    return None if any(vector is None for vector in vectors) else function(*vectors)
+    if any(vector is None for vector in vectors):
+        return None
+    with np.errstate(all="ignore"):
+        return function(*vectors)
 
 
 def _affine_conv(
@@ -142,5 +155,7 @@ def _affine_norm(
 
 def _parameter(view: View, hint: str, template: Tensor, value: _Vector) -> Parameter:
     tensor = replace(template, name=view.fresh(hint))
-    dtype = f"float{template.precision.bits}"
-    return Parameter(tensor=tensor, value=None if value is None else value.reshape(tensor.shape).astype(dtype))
+    if value is None:
+        return Parameter(tensor=tensor, value=None)
+    with np.errstate(over="ignore"):
+        return Parameter(tensor=tensor, value=value.reshape(tensor.shape).astype(f"float{template.precision.bits}"))

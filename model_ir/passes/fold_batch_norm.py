@@ -109,7 +109,9 @@ def _per_channel(view: View, name: str, channels: int, rank: int) -> bool:
 
 def _vector(view: View, name: str) -> _Vector:
     value = view.value(name)
-    return None if value is None else value.astype(np.float64)
+    # A NaN in a damaged file may be one that signals.
+    with np.errstate(invalid="ignore"):
+        return None if value is None else value.astype(np.float64)
 
 
 def _combine(function: Callable[..., Array], *vectors: _Vector) -> _Vector:

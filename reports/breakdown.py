@@ -15,17 +15,19 @@ if TYPE_CHECKING:
 
     from reports.record import RunRecord
 
-BUSY: Final = "array busy"
+COMPUTING: Final = "computing"
+PARTLY: Final = "mesh partly filled"
 WAITING: Final = "waiting: "
 FORMULA: Final = "array, by formula"
 UNATTRIBUTED: Final = "array, not attributed"
 _ELSEWHERE: Final = {"store path": "store path", "unit": "special unit", "host": "host CPU", "view": "views"}
 
 
-def cycles_by_cause(layers: pd.DataFrame) -> pd.DataFrame:
+def cycles_by_cause(layers: pd.DataFrame, peak_macs_per_cycle: float) -> pd.DataFrame:
     """Cycles of every layer (rows) by cause (columns); a row's sum is the layer's cycles.
 
     Layers that were simulated on the array split into busy and stalls; what these do not cover is "not attributed".
+    Busy cycles are "computing" as far as all processing elements would need for the MACs, "mesh partly filled" beyond.
     Layers costed by formula are one piece, named after where they run. Causes that take no cycle are left out.
     """
     import pandas as pd
@@ -33,7 +35,9 @@ def cycles_by_cause(layers: pd.DataFrame) -> pd.DataFrame:
     on_array = layers["where"] == "array"
     simulated = on_array & (layers["costed_by"] == "simulated")
     causes = pd.DataFrame(index=layers.index)
-    causes[BUSY] = layers["execute_busy_cycles"].where(simulated, 0.0).fillna(0.0)
+    busy = layers["execute_busy_cycles"].where(simulated, 0.0).fillna(0.0)
+    causes[COMPUTING] = (layers["macs"] / peak_macs_per_cycle).clip(upper=busy)
+    causes[PARTLY] = busy - causes[COMPUTING]
     for column in stall_columns(layers):
         cause = column.removeprefix(STALL_PREFIX).removesuffix("_cycles").replace("_", " ")
         causes[WAITING + cause] = layers[column].where(simulated, 0.0).fillna(0.0)
@@ -45,9 +49,10 @@ def cycles_by_cause(layers: pd.DataFrame) -> pd.DataFrame:
     return causes.loc[:, (causes != 0).any(axis=0)]
 
 
-def cycles_in_total(layers: pd.DataFrame) -> list[tuple[str, float]]:
+def cycles_in_total(record: RunRecord) -> list[tuple[str, float]]:
     """(cause, cycles) summed over the layers, in the order of `cycles_by_cause`."""
-    return [(str(cause), float(cycles)) for cause, cycles in cycles_by_cause(layers).sum().items()]
+    causes = cycles_by_cause(record.layers, record.header.accelerator.peak_macs_per_cycle)
+    return [(str(cause), float(cycles)) for cause, cycles in causes.sum().items()]
 
 
 def cycles_off_the_array(layers: pd.DataFrame) -> dict[str, float]:

@@ -32,12 +32,12 @@ def roofline_figure(record: RunRecord) -> Figure:
     """Operations per second against FLOP per DRAM byte, both logarithmic: a marker for every set of identical layers
     with the same cost, its area their cycles, its colour their kind; and the roofs of the memory port and the mesh.
 
-    The port reads and writes at once, so the bytes are those of the direction that moves more: no layer can be above
-    either roof.
+    The port reads and writes at once, so the bytes are those of the direction that is busy for longer, written bytes
+    weighted by how much faster they go: no layer can be above either roof.
     Source: Williams, Waterman and Patterson, Roofline, CACM 52(4), 2009, Figure 1.
     """
-    machine, layers = record.header.accelerator, record.layers
-    drawn = on_roofline(layers)
+    machine = record.header.accelerator
+    drawn = on_roofline(record)
     drawn["rate"] = drawn["flops"] / drawn["cycles"] * machine.clock_hz
     by_kind = drawn.groupby("kind")["cycles"].sum().sort_values(ascending=False, kind="stable")
     colours = kind_colours([str(kind) for kind in by_kind.index])
@@ -47,19 +47,22 @@ def roofline_figure(record: RunRecord) -> Figure:
     return {"data": [*_roofs(machine, span), *traces], "layout": _roofline_layout(drawn, machine, span)}
 
 
-def on_roofline(layers: pd.DataFrame) -> pd.DataFrame:
-    """The layers that compute and move something, with `flops` and `intensity` (FLOP per byte of the direction of the
-    memory port that moves more)."""
+def on_roofline(record: RunRecord) -> pd.DataFrame:
+    """The layers that compute and move something, with `flops` and `intensity`: FLOP per byte of the direction of the
+    memory port that is busy for longer, in bytes at the speed of reading."""
+    layers, machine = record.layers, record.header.accelerator
     moved = layers["dram_read_bytes"] + layers["dram_write_bytes"]
-    busier = layers[["dram_read_bytes", "dram_write_bytes"]].max(axis=1)
+    written = layers["dram_write_bytes"] * (machine.memory_bytes_per_cycle / machine.write_bytes_per_cycle)
+    busier = layers["dram_read_bytes"].clip(lower=written)
     drawn = layers.assign(flops=layers["arithmetic_intensity"] * moved)
     drawn["intensity"] = drawn["flops"] / busier.where(busier > 0)
     return drawn.loc[(drawn["cycles"] > 0) & (drawn["intensity"] > 0)].copy()
 
 
-def cycles_figure(layers: pd.DataFrame) -> Figure:
+def cycles_figure(record: RunRecord) -> Figure:
     """A stacked bar a layer, in network order: cycles by cause."""
-    causes = cycles_by_cause(layers)
+    layers = record.layers
+    causes = cycles_by_cause(layers, record.header.accelerator.peak_macs_per_cycle)
     traces: list[Figure] = [
         {
             "type": "bar",
@@ -200,7 +203,7 @@ def _roofs(machine: Machine, span: tuple[float, float]) -> list[Figure]:
         | {"x": [span[0], ridge, span[1]], "y": [span[0] * bandwidth, peak, peak]}
         | {"line": {"color": "var(--ink)", "width": 2}},
         line
-        | {"x": [ridge, ridge], "y": [span[0] * bandwidth / 100, peak]}
+        | {"x": [span[0], ridge, ridge], "y": [peak, peak, span[0] * bandwidth / 100]}
         | {"line": {"color": "var(--muted)", "width": 1, "dash": "dot"}},
     ]
 
@@ -213,13 +216,14 @@ def _roofline_layout(drawn: pd.DataFrame, machine: Machine, span: tuple[float, f
     mark = {"showarrow": False, "font": {"size": 12, "color": "var(--ink)"}}
     on_slope = span[0] * (ridge / span[0]) ** 0.4
     labels = [
+        # Left of the ridge, where no layer can be.
         mark
-        | {"x": math.log10(span[1]), "y": math.log10(peak), "xanchor": "right", "yanchor": "bottom"}
-        | {"text": f"mesh: {si(peak, 'OP/s')}"},
+        | {"x": math.log10(span[0]), "y": math.log10(peak), "xanchor": "left", "yanchor": "bottom"}
+        | {"text": f"mesh: {si(peak, 'OP/s')}", "xshift": 4},
         # The page's script turns this one to lie along the slope: its angle depends on the size of the figure.
         mark
         | {"x": math.log10(on_slope), "y": math.log10(on_slope * bandwidth), "name": "slope"}
-        | {"text": f"memory: {si(bandwidth, 'B/s')} each way"},
+        | {"text": f"memory: {si(bandwidth, 'B/s')}{_out(machine)}"},
         mark
         | {"x": math.log10(ridge), "y": 0, "yref": "paper", "xanchor": "left", "yanchor": "bottom"}
         | {"text": f"ridge: {ridge:,.3g} FLOP/B", "xshift": 5, "font": {"size": 11, "color": "var(--muted)"}},
@@ -243,6 +247,12 @@ def _roofline_layout(drawn: pd.DataFrame, machine: Machine, span: tuple[float, f
     }
 
 
+def _out(machine: Machine) -> str:
+    if machine.write_bytes_per_cycle == machine.memory_bytes_per_cycle:
+        return " each way"
+    return f" in, {si(machine.write_bytes_per_cycle * machine.clock_hz, 'B/s')} out"
+
+
 def _log_axis(title: str, low: float, high: float) -> Figure:
     minor = {"dtick": "D1", "showgrid": high - low < 2.5, "gridcolor": "var(--edge)", "ticks": ""}
     return {"type": "log", "dtick": 1, "minor": minor, "range": [low, high]} | {
@@ -263,7 +273,7 @@ def _by_layer_layout(layers: pd.DataFrame) -> Figure:
         axis |= {"ticktext": [_text(shortened(name, 22)) for name in layers["name"]]}
     return {
         "barmode": "stack",
-        "bargap": 0.25 if size <= 60 else 0.0,
+        "bargap": 0.25 if size <= 60 else 0.12 if size <= 200 else 0.0,
         "xaxis": axis,
         "hovermode": "x unified",
         "hoversubplots": "axis",

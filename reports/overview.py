@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from reports.breakdown import WAITING, cycles_in_total, cycles_off_the_array, solved_nests
+from reports.breakdown import COMPUTING, FORMULA, PARTLY, WAITING, cycles_in_total, cycles_off_the_array, solved_nests
 from reports.tables import escaped
 from reports.units import BY, byte_size, count, percent, si, times
 
@@ -26,12 +26,18 @@ def headline(record: RunRecord) -> str:
         f"<b>{si(totals.seconds, 's')}</b> for one pass at {si(machine.clock_hz, 'Hz')}; the {count(machine.dim)}{BY}"
         f"{count(machine.dim)} mesh does <b>{percent(totals.utilisation)}</b> of the work it could."
     )
-    losses = [(cause, cycles) for cause, cycles in cycles_in_total(record.layers) if cause != "array busy"]
+    losses = [part for part in cycles_in_total(record) if part[0] not in (COMPUTING, FORMULA)]
     if not losses or totals.cycles <= 0:
         return sentence
     cause, cycles = max(losses, key=lambda part: part[1])
-    named = f"the array waiting ({cause.removeprefix(WAITING)})" if cause.startswith(WAITING) else cause
-    return f"{sentence} The largest loss is {escaped(named)}: <b>{percent(cycles / totals.cycles)}</b> of all cycles."
+    share = percent(cycles / totals.cycles)
+    return f"{sentence} The largest loss is {escaped(_loss(cause))}: <b>{share}</b> of all cycles."
+
+
+def _loss(cause: str) -> str:
+    if cause.startswith(WAITING):
+        return f"the array waiting ({cause.removeprefix(WAITING)})"
+    return "a mesh only partly filled" if cause == PARTLY else f"the {cause}"
 
 
 def tiles(record: RunRecord) -> list[tuple[str, str, str]]:
@@ -39,8 +45,8 @@ def tiles(record: RunRecord) -> list[tuple[str, str, str]]:
     totals, machine = record.header.totals, record.header.accelerator
     cycles = max(totals.cycles, 1.0)
     reading, writing = (
-        percent(float(record.layers[f"dram_{direction}_bytes"].sum()) / cycles / machine.memory_bytes_per_cycle)
-        for direction in ("read", "write")
+        percent(float(record.layers[f"dram_{direction}_bytes"].sum()) / cycles / width)
+        for direction, width in (("read", machine.memory_bytes_per_cycle), ("write", machine.write_bytes_per_cycle))
     )
     elsewhere = cycles_off_the_array(record.layers)
     off = ", ".join(f"{name} {percent(value / cycles)}" for name, value in elsewhere.items())
@@ -92,7 +98,7 @@ def made_facts(record: RunRecord) -> list[tuple[str, str]]:
         (
             "Memories",
             f"scratchpad {byte_size(machine.scratchpad_bytes)}, accumulator {byte_size(machine.accumulator_bytes)}, "
-            f"port {machine.memory_bytes_per_cycle:g} B/cycle each way",
+            f"port {machine.memory_bytes_per_cycle:g} B/cycle in, {machine.write_bytes_per_cycle:g} out",
         ),
         ("Options", _listed(header.options)),
         ("Inputs", _listed(header.input_hashes)),

@@ -53,7 +53,7 @@ def json_for_html(value: Any) -> str:
 def _data(record: RunRecord) -> dict[str, Any]:
     figures = {
         "roofline": roofline_figure(record),
-        "cycles": cycles_figure(record.layers),
+        "cycles": cycles_figure(record),
         "traffic": traffic_figure(record.layers),
     }
     if len(solved_nests(record.layers)):
@@ -71,7 +71,7 @@ def _content(record: RunRecord) -> dict[str, str]:
         "headline": headline(record),
         "tiles": "".join(_tile(*tile) for tile in tiles(record)),
         "breakdown": _breakdown(record),
-        "undrawn": count(len(layers) - len(on_roofline(layers))),
+        "undrawn": count(len(layers) - len(on_roofline(record))),
         "layer_count": count(len(layers)),
         "traffic_table": traffic_table(record),
         "costliest_table": costliest_table(record),
@@ -89,7 +89,7 @@ def _tile(name: str, value: str, detail: str) -> str:
 
 def _breakdown(record: RunRecord) -> str:
     """The run's cycles as one bar, and the list of its parts: colour, cause, cycles, share."""
-    parts = [(cause, cycles) for cause, cycles in cycles_in_total(record.layers) if cycles > 0]
+    parts = [(cause, cycles) for cause, cycles in cycles_in_total(record) if cycles > 0]
     total = sum(cycles for _, cycles in parts) or 1.0
     bar = "".join(
         f'<span style="flex-grow:{cycles / total:.6f};{_fill(cause)}" title="{escaped(cause)}"></span>'

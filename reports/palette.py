@@ -1,6 +1,6 @@
 """Which colour each kind and cause has, as names of the CSS properties that hold it for the light and the dark page.
 
-The colours themselves are in assets/page.css: eight hues told apart by people with the common colour deficiencies
+The colours themselves are in assets/page.css: hues told apart by people with the common colour deficiencies
 (Okabe and Ito's set, darkened or lightened to stand out from the page), and greys. Hatching marks what is not the
 array.
 """
@@ -9,23 +9,24 @@ from __future__ import annotations
 
 from typing import Final
 
-from reports.breakdown import BUSY, FORMULA, UNATTRIBUTED, WAITING
+from reports.breakdown import COMPUTING, FORMULA, PARTLY, UNATTRIBUTED, WAITING
 
 SERIES: Final = ("--blue", "--orange", "--green", "--purple", "--sky", "--red", "--yellow", "--brown")
 OTHER: Final = "--grey"
 
 _CAUSES: Final = {
-    BUSY: "--blue",
+    COMPUTING: "--blue",
+    PARTLY: "--sky",
     f"{WAITING}load": "--orange",
     f"{WAITING}store": "--yellow",
     f"{WAITING}bank conflict": "--red",
     f"{WAITING}dependency": "--purple",
     f"{WAITING}command": "--brown",
     f"{WAITING}drain": "--grey",
-    FORMULA: "--sky",
+    FORMULA: "--blue",
     UNATTRIBUTED: "--ink",
-    "special unit": "--green",
-    "store path": "--sky",
+    "special unit": "--mint",
+    "store path": "--green",
     "host CPU": "--slate",
 }
 _HATCHED: Final = {FORMULA: ".", "special unit": "/", "store path": "\\", "host CPU": "x"}

@@ -34,8 +34,16 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     peak_macs_per_cycle: float
     clock_hz: float
     memory_bytes_per_cycle: float
+    """Peak of the memory port reading."""
+    memory_write_bytes_per_cycle: float | None = None
+    """Peak of the memory port writing, at the same time; None: as reading."""
     scratchpad_bytes: int
     accumulator_bytes: int
+
+    @property
+    def write_bytes_per_cycle(self) -> float:
+        """Peak of the memory port writing."""
+        return self.memory_write_bytes_per_cycle or self.memory_bytes_per_cycle
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

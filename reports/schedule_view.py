@@ -17,8 +17,8 @@ _LANES: Final = ("load", "execute", "store")
 def schedule_views(record: RunRecord) -> list[dict[str, Any]]:
     """One entry per layer with intervals, in network order.
 
-    `title` and `mapping` are text; `lanes` the units (load, execute, store first); `labels` distinct commands; `lane`,
-    `label` (indices), `start` and `length` (cycles) are parallel lists, sorted by lane and start.
+    `title` and `mapping` are text; `lanes` the units (load, execute and store first, idle or not); `labels` distinct
+    commands; `lane`, `label` (indices), `start` and `length` (cycles) are parallel lists, sorted by lane and start.
     """
     names = record.layers["name"]
     return [
@@ -34,7 +34,7 @@ def schedule_views(record: RunRecord) -> list[dict[str, Any]]:
 
 def _view(index: int, rows: pd.DataFrame, name: str, layer: pd.Series) -> dict[str, Any]:
     found = list(dict.fromkeys(rows["unit"]))
-    lanes = [unit for unit in _LANES if unit in found] + [unit for unit in found if unit not in _LANES]
+    lanes = [*_LANES, *(unit for unit in found if unit not in _LANES)]
     labels = {label: position for position, label in enumerate(dict.fromkeys(rows["label"]))}
     packed = rows.assign(lane=rows["unit"].map(lanes.index), entry=rows["label"].map(labels))
     packed = packed.sort_values(["lane", "start_cycle"], kind="stable")

@@ -37,20 +37,22 @@ class Cell:
 
 def costliest_table(record: RunRecord, limit: int = 15) -> str:
     """The sets of identical layers that take the most cycles, with every model's cycles for one of them."""
+    sets = costliest_sets(record, limit)
+    largest = sets["share"].max() or 1.0
     heads = ("Layer and mapping", BY, "Shape", "Share", "Cycles", "Roofline", "Analytical", "Heuristic")
     rows = [
         (
             _name(row.index, row.name, _COSTLIEST_WIDTH, row.mapping or f"{row.kind} on: {row.where}"),
             number(row.times),
             _text(row.shape, _SHAPE_WIDTH),
-            Cell(shown=percent(row.share), value=row.share, share=row.share),
+            Cell(shown=percent(row.share), value=row.share, share=row.share / largest),
             number(row.cycles),
             number(row.roofline_cycles),
             number(row.analytical_cycles),
             number(row.heuristic_cycles),
             Cell(shown=times(row.over_roofline), value=row.over_roofline),
         )
-        for row in rows_of(costliest_sets(record, limit))
+        for row in rows_of(sets)
     ]
     return table((*heads, "Over roofline"), rows, numeric=(1, *range(3, 9)))
 
@@ -80,7 +82,7 @@ def layers_table(layers: pd.DataFrame) -> str:
             _text(row.costed_by, 18),
             _text(row.shape, _SHAPE_WIDTH),
             number(row.cycles),
-            Cell(shown=percent(row.utilisation), value=row.utilisation),
+            _percent(row.utilisation if row.macs else math.nan),
             number(row.macs),
             _bytes(row.dram_read_bytes + row.dram_write_bytes),
             Cell(shown=_digits(row.arithmetic_intensity), value=row.arithmetic_intensity),
@@ -113,7 +115,7 @@ def solver_table(layers: pd.DataFrame) -> str:
             _text(row.solver_status, 18),
             number(row.solver_objective_cycles),
             number(row.solver_bound_cycles),
-            Cell(shown=percent(row.solver_gap), value=row.solver_gap),
+            _percent(row.solver_gap),
             number(row.heuristic_cycles),
             Cell(shown=times(row.gain), value=row.gain),
             Cell(shown=si(row.solver_wall_seconds, "s"), value=row.solver_wall_seconds),
@@ -184,6 +186,10 @@ def _name(index: int, name: str, width: int = _NAME_WIDTH, below: str = "") -> C
 def _text(text: str, width: int) -> Cell:
     shown = shortened(text, width)
     return Cell(shown=shown or UNMEASURED, whole=text if shown != text else "")
+
+
+def _percent(fraction: float) -> Cell:
+    return Cell(shown=percent(fraction), value=fraction)
 
 
 def _bytes(value: float) -> Cell:

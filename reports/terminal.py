@@ -37,7 +37,7 @@ def summary_table(record: RunRecord) -> Table:
         table.add_row(name, value, _plain(detail, 60))
     table.add_section()
     total = max(header.totals.cycles, 1.0)
-    for cause, cycles in sorted(cycles_in_total(record.layers), key=lambda part: -part[1]):
+    for cause, cycles in sorted(cycles_in_total(record), key=lambda part: -part[1]):
         table.add_row(_plain(cause, 40), count(cycles), f"cycles, {percent(cycles / total)}")
     return table
 
@@ -68,7 +68,7 @@ def record_as_json(record: RunRecord) -> dict[str, Any]:
     layers = [
         {column: _value(value) for column, value in row.items()} for row in sound.layers.to_dict(orient="records")
     ]
-    return {**header, "cycles_by_cause": dict(cycles_in_total(sound.layers)), "layers": layers}
+    return {**header, "cycles_by_cause": dict(cycles_in_total(sound)), "layers": layers}
 
 
 def _figures(row: Any) -> tuple[str, ...]:
@@ -77,7 +77,7 @@ def _figures(row: Any) -> tuple[str, ...]:
         count(row.cycles),
         percent(row.share),
         times(row.over_roofline),
-        percent(row.utilisation),
+        percent(row.utilisation if row.macs else math.nan),
     )
 
 

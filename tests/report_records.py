@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from reports.columns import layers_frame, timelines_frame
@@ -80,8 +82,8 @@ def _simulated(kind: str, rng: np.random.Generator) -> dict[str, object]:
     moved = int(macs / 10 ** rng.uniform(0.4, 2.2))
     roofline = max(macs / 256, moved * 0.7 / 16)
     analytical = roofline * rng.uniform(1.0, 1.2)
-    cycles = float(int(analytical * rng.uniform(1.02, 1.6)))
-    execute = min(cycles, float(int(macs / 256 * rng.uniform(1.0, 1.1))))
+    cycles = float(math.ceil(analytical * rng.uniform(1.02, 1.6)))
+    execute = min(cycles, macs / 256 * rng.uniform(1.0, 1.1))
     split = rng.dirichlet((6, 1, 1, 2, 0.5, 0.5)) * (cycles - execute)
     bound = analytical * rng.uniform(0.9, 1.0)
     return {

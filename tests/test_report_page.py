@@ -16,7 +16,7 @@ import pytest
 from report_records import CAUSES, make_record
 
 from model_ir.errors import InputError
-from reports.breakdown import BUSY, WAITING, costliest_sets, cycles_by_cause, solved_nests
+from reports.breakdown import COMPUTING, PARTLY, WAITING, costliest_sets, cycles_by_cause, solved_nests
 from reports.figures import cycles_figure, roofline_figure, solver_figure, traffic_figure
 from reports.page import json_for_html, render_page
 from reports.record import RunRecord
@@ -150,16 +150,19 @@ def test_a_record_that_is_not_sound_has_no_page() -> None:
 
 
 def test_causes_of_every_layer_sum_to_its_cycles() -> None:
-    layers = make_record(45, seed=2).layers
-    causes = cycles_by_cause(layers)
+    record = make_record(45, seed=2)
+    layers, totals = record.layers, record.header.totals
+    causes = cycles_by_cause(layers, 256)
     assert causes.sum(axis=1).tolist() == pytest.approx(layers["cycles"].tolist())
-    assert causes[BUSY].sum() == pytest.approx(layers["execute_busy_cycles"].sum())
+    assert causes[[COMPUTING, PARTLY]].sum().sum() == pytest.approx(layers["execute_busy_cycles"].sum())
+    assert causes[COMPUTING].sum() / totals.cycles == pytest.approx(totals.utilisation)
+    assert (causes >= 0).all(axis=None)
     assert {f"{WAITING}{cause.replace('_', ' ')}" for cause in CAUSES} <= set(causes.columns)
 
 
 def test_cycles_that_nothing_explains_are_shown_as_such() -> None:
     layers = make_record(3).layers
-    causes = cycles_by_cause(layers.assign(stall_load_cycles=0.0))
+    causes = cycles_by_cause(layers.assign(stall_load_cycles=0.0), 256)
     assert causes["array, not attributed"].sum() == pytest.approx(layers["stall_load_cycles"].sum())
 
 
@@ -172,10 +175,18 @@ def test_sets_of_identical_layers_cover_the_run() -> None:
     assert sets["set_cycles"].is_monotonic_decreasing
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_no_layer_is_above_a_roof(seed: int) -> None:
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("write_width", [None, 16.0, 32.0])
+def test_no_layer_is_above_a_roof(seed: int, write_width: float | None) -> None:
     record = make_record(60, seed=seed)
-    machine = record.header.accelerator
+    machine = msgspec.structs.replace(record.header.accelerator, memory_write_bytes_per_cycle=write_width)
+    layers = record.layers
+    flops = layers["arithmetic_intensity"] * (layers["dram_read_bytes"] + layers["dram_write_bytes"])
+    busiest = layers["cycles"] * machine.write_bytes_per_cycle
+    layers = layers.assign(dram_write_bytes=busiest.where(layers["index"] % 2 == 0, 0.0))
+    moved = layers["dram_read_bytes"] + layers["dram_write_bytes"]
+    layers = layers.assign(arithmetic_intensity=flops / moved.where(moved > 0))
+    record = replace(record, header=msgspec.structs.replace(record.header, accelerator=machine), layers=layers)
     peak = 2 * machine.peak_macs_per_cycle * machine.clock_hz
     bandwidth = machine.memory_bytes_per_cycle * machine.clock_hz
     markers = [trace for trace in roofline_figure(record)["data"] if trace["mode"] == "markers"]
@@ -193,8 +204,9 @@ def test_the_roofline_has_every_layer_that_computes_and_moves() -> None:
 
 
 def test_bars_hold_the_tables_numbers() -> None:
-    layers = make_record(30, seed=6).layers
-    cycles = sum(y or 0 for trace in cycles_figure(layers)["data"] if trace["type"] == "bar" for y in trace["y"])
+    record = make_record(30, seed=6)
+    layers = record.layers
+    cycles = sum(y or 0 for trace in cycles_figure(record)["data"] if trace["type"] == "bar" for y in trace["y"])
     moved = sum(y or 0 for trace in traffic_figure(layers)["data"] if trace["type"] == "bar" for y in trace["y"])
     columns = [c for c in layers.columns if c.endswith(("_read_bytes", "_write_bytes"))]
     assert cycles == pytest.approx(layers["cycles"].sum(), rel=1e-5)

@@ -17,24 +17,15 @@ from simulator.command_check import check_program
 from simulator.cost import STALL_CAUSES, Result, Trace
 from simulator.engine_front import queue_of
 from simulator.engine_kernel import run
-from simulator.engine_state import (
-    N_ACC_READ,
-    N_ACC_WRITE,
-    N_SP_READ,
-    N_SP_WRITE,
-    R_BEATS,
-    R_BYTES,
-    R_REQUESTS,
-    SLOTS,
-    V_BEATS,
-    V_BYTES,
-    V_REQUESTS,
-    X_BUSY,
-    X_MACS,
-    Machine,
-    new_machine,
-)  # fmt: skip
 from simulator.program import Program
+
+# isort: off
+from simulator.engine_state import (
+    N_ACC_READ, N_ACC_WRITE, N_SP_READ, N_SP_WRITE, R_BEATS, R_BYTES, R_REQUESTS, SLOTS, STALLS, V_BEATS, V_BYTES,
+    V_REQUESTS, X_BUSY, X_MACS, new_machine,
+)  # fmt: skip
+# isort: on
+
 
 UNITS = ("load", "execute", "store")
 
@@ -68,17 +59,17 @@ def _check_machine(accelerator: Accelerator, memory: Memory, gap: int) -> None:
             raise InputError(f"{name}.{field}", "too small", value=value, limit=least)
 
 
-def _trace_of(machine: Machine, program: Program, span: tuple[int, int]) -> Trace:
+def _trace_of(intervals: npt.NDArray[np.int64], program: Program, span: tuple[int, int]) -> Trace:
     """Activity intervals of the traced commands that completed with one."""
-    done = np.flatnonzero(machine.trace[:, 0] >= 0)
+    done = np.flatnonzero(intervals[:, 0] >= 0)
     command = done.astype(np.int64) + span[0]
     unit = [queue_of(program.funct[index], program.rs1[index]) for index in command]
     return Trace(
         units=UNITS,
         unit=np.array(unit, dtype=np.int8),
         command=command,
-        start_cycle=machine.trace[done, 0],
-        end_cycle=machine.trace[done, 1] + 1,
+        start_cycle=intervals[done, 0],
+        end_cycle=intervals[done, 1] + 1,
     )
 
 
@@ -102,29 +93,30 @@ def simulate(
     accepted: npt.NDArray[np.int64] = np.zeros(len(program), np.int64)
     span = trace_commands or (0, 0)
     span = (max(0, span[0]), min(len(program), span[1]))
-    machine = new_machine(accelerator, memory, command_gap_cycles, span, len(STALL_CAUSES))
+    m = new_machine(accelerator, memory, command_gap_cycles, span)
+    intervals = np.full((max(0, span[1] - span[0]), 2), -1, np.int64)
     cycles = 0
     if len(program):
-        cycles, stuck = run(machine, program.funct, program.rs1, program.rs2, accepted)
+        cycles, stuck = run(m, intervals, program.funct, program.rs1, program.rs2, accepted)
         if stuck >= 0:
             raise RuntimeError(f"the engine made no progress at command {stuck}")
-    r, v, n = machine.r, machine.v, machine.n
+    stalls = m[STALLS : STALLS + len(STALL_CAUSES)]
     return Result(
         cycles=int(cycles),
         commands=len(program),
-        execute_busy_cycles=int(machine.x[X_BUSY]),
-        load_busy_cycles=int(r[R_BEATS]),
-        store_busy_cycles=int(v[V_BEATS]),
-        stall_cycles={cause: int(spent) for cause, spent in zip(STALL_CAUSES, machine.stalls, strict=True)},
-        read_requests=int(r[R_REQUESTS]),
-        read_bytes=int(r[R_BYTES]),
-        write_requests=int(v[V_REQUESTS]),
-        write_bytes=int(v[V_BYTES]),
-        macs=int(machine.x[X_MACS]),
-        scratchpad_read_bytes=int(n[N_SP_READ]),
-        scratchpad_write_bytes=int(n[N_SP_WRITE]),
-        accumulator_read_bytes=int(n[N_ACC_READ]),
-        accumulator_write_bytes=int(n[N_ACC_WRITE]),
+        execute_busy_cycles=int(m[X_BUSY]),
+        load_busy_cycles=int(m[R_BEATS]),
+        store_busy_cycles=int(m[V_BEATS]),
+        stall_cycles={cause: int(spent) for cause, spent in zip(STALL_CAUSES, stalls, strict=True)},
+        read_requests=int(m[R_REQUESTS]),
+        read_bytes=int(m[R_BYTES]),
+        write_requests=int(m[V_REQUESTS]),
+        write_bytes=int(m[V_BYTES]),
+        macs=int(m[X_MACS]),
+        scratchpad_read_bytes=int(m[N_SP_READ]),
+        scratchpad_write_bytes=int(m[N_SP_WRITE]),
+        accumulator_read_bytes=int(m[N_ACC_READ]),
+        accumulator_write_bytes=int(m[N_ACC_WRITE]),
         accepted_at=accepted,
-        trace=_trace_of(machine, program, span) if trace_commands else None,
+        trace=_trace_of(intervals, program, span) if trace_commands else None,
     )

@@ -12,65 +12,19 @@ import numpy as np
 from numba import njit
 
 from simulator.command_check import GARBAGE_WORD, bits
+
+# isort: off
 from simulator.engine_state import (
-    ACCUMULATOR_KEY,
-    E_A_HIGH,
-    E_A_LOW,
-    E_A_WRITES,
-    E_ALLOCATED,
-    E_B_HIGH,
-    E_B_LOW,
-    E_COMMAND,
-    E_DEPS,
-    EXECUTE,
-    F_COMMAND,
-    F_FULL,
-    F_NEXT,
-    L_HEAD,
-    L_NEXT,
-    L_POPPED,
-    L_TAIL,
-    LOAD,
-    NEVER,
-    P_ACC_BANK_ROWS,
-    P_DIM,
-    P_EX_ENTRIES,
-    P_FRONT,
-    P_FRONT_ENTRIES,
-    P_GAP,
-    P_LD_ENTRIES,
-    P_LD_QUEUE,
-    P_ST_QUEUE,
-    PLAIN,
-    QUEUE_RING,
-    S_A_STRIDE,
-    S_A_T,
-    S_BLOCK0,
-    S_C_STRIDE,
-    S_FREE_LD,
-    S_HEAD_LD,
-    S_ISSUE_EX,
-    S_ISSUE_LD,
-    S_ISSUE_ST,
-    S_LAST_BUSY,
-    S_POOLED,
-    S_STORES_OUT,
-    S_TAIL_LD,
-    S_VALID,
-    STORE,
-    U_COMMAND,
-    U_SLOT,
-    U_TIME,
-    U_VARIANT,
-    V_HEAD,
-    V_NEXT,
-    V_POPPED,
-    V_TAIL,
-    X_U_NEXT,
-    X_UQ_HEAD,
-    X_UQ_START,
-    X_UQ_TAIL,
+    ACCUMULATOR_KEY, ENTRY, EXECUTE, E_ALLOCATED, E_A_HIGH, E_A_LOW, E_A_WRITES, E_B_HIGH, E_B_LOW, E_COMMAND, E_DEPS,
+    E_SIZE, E_STARTED, FRONT, FRONT_WIDTH, F_COMMAND, F_FULL, F_NEXT, LOAD, LOAD_QUEUE, L_HEAD, L_NEXT, L_POPPED,
+    L_TAIL, NEVER, PLAIN, P_ACC_BANK_ROWS, P_DIM, P_EX_ENTRIES, P_FRONT, P_FRONT_ENTRIES, P_GAP, P_LD_ENTRIES,
+    P_LD_QUEUE, P_ST_QUEUE, QUEUE_RING, STORE, STORE_QUEUE, S_A_STRIDE, S_A_T, S_BLOCK0, S_C_STRIDE, S_FREE_LD,
+    S_HEAD_LD, S_ISSUE_EX, S_ISSUE_LD, S_ISSUE_ST, S_LAST_BUSY, S_POOLED, S_STORES_OUT, S_TAIL_LD, S_VALID, UNISSUED,
+    UNROLLER, U_COMMAND, U_SIZE, U_SLOT, U_TIME, U_VARIANT, V_HEAD, V_NEXT, V_POPPED, V_TAIL, X_UQ_HEAD, X_UQ_START,
+    X_UQ_TAIL, X_U_NEXT,
 )  # fmt: skip
+# isort: on
+
 
 TOO_YOUNG = -2
 
@@ -78,19 +32,21 @@ TOO_YOUNG = -2
 @njit(cache=True)
 def arrive(m, accepted, index):  # type: ignore[no-untyped-def]
     """Pass command `index` through the queues; sets the earliest cycle of its allocation."""
-    ring = m.p[P_FRONT_ENTRIES]
-    stages = m.p[P_FRONT]
+    ring = m[P_FRONT_ENTRIES]
+    stages = m[P_FRONT]
     here, before = index % ring, (index + ring - 1) % ring
     time = np.int64(0)
     if index > 0:
-        time = m.front[0, before] + 1 + m.p[P_GAP]
-        time = max(time, m.front[1, here] + 1)
+        time = m[FRONT + 0 * FRONT_WIDTH + before] + 1 + m[P_GAP]
+        time = max(time, m[FRONT + 1 * FRONT_WIDTH + here] + 1)
     accepted[index] = time
-    m.front[0, here] = time
+    m[FRONT + 0 * FRONT_WIDTH + here] = time
     for stage in range(1, stages):
-        time = max(time + 1, m.front[stage, before] + 1, m.front[stage + 1, here] + 1)
-        m.front[stage, here] = time
-    m.f[F_NEXT] = max(time + 1, m.front[stages, before] + 1)
+        time = max(
+            time + 1, m[FRONT + stage * FRONT_WIDTH + before] + 1, m[FRONT + (stage + 1) * FRONT_WIDTH + here] + 1
+        )
+        m[FRONT + stage * FRONT_WIDTH + here] = time
+    m[F_NEXT] = max(time + 1, m[FRONT + stages * FRONT_WIDTH + before] + 1)
 
 
 @njit(cache=True, inline="always")
@@ -126,36 +82,36 @@ def queue_of(funct, rs1):  # type: ignore[no-untyped-def]
 @njit(cache=True)
 def _ranges(m, e, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     """Fill the entry's two address ranges: opa [low, high) and opb [low, high)."""
-    e[E_A_LOW], e[E_A_HIGH], e[E_B_LOW], e[E_B_HIGH], e[E_A_WRITES] = -1, -1, -1, -1, 0
+    m[e + E_A_LOW], m[e + E_A_HIGH], m[e + E_B_LOW], m[e + E_B_HIGH], m[e + E_A_WRITES] = -1, -1, -1, -1, 0
     if funct == 0:
         return
-    dim = m.p[P_DIM]
+    dim = m[P_DIM]
     if funct == 6:
-        e[E_A_LOW] = row_key(bits(rs2, 31, 0))
-        e[E_A_HIGH] = _end(e[E_A_LOW], bits(rs2, 63, 48) * m.s[S_C_STRIDE])
-        e[E_B_LOW] = row_key(bits(rs1, 31, 0))
-        e[E_B_HIGH] = _end(e[E_B_LOW], bits(rs1, 63, 48))
-        e[E_A_WRITES] = 1
+        m[e + E_A_LOW] = row_key(bits(rs2, 31, 0))
+        m[e + E_A_HIGH] = _end(m[e + E_A_LOW], bits(rs2, 63, 48) * m[S_C_STRIDE])
+        m[e + E_B_LOW] = row_key(bits(rs1, 31, 0))
+        m[e + E_B_HIGH] = _end(m[e + E_B_LOW], bits(rs1, 63, 48))
+        m[e + E_A_WRITES] = 1
         return
     if funct == 4 or funct == 5:
-        rows = bits(rs1, 47, 32) if m.s[S_A_T] else bits(rs1, 63, 48)
-        e[E_A_LOW] = row_key(bits(rs1, 31, 0))
-        e[E_A_HIGH] = _end(e[E_A_LOW], rows * m.s[S_A_STRIDE])
-        e[E_B_LOW] = row_key(bits(rs2, 31, 0))
-        e[E_B_HIGH] = _end(e[E_B_LOW], bits(rs2, 63, 48))
+        rows = bits(rs1, 47, 32) if m[S_A_T] else bits(rs1, 63, 48)
+        m[e + E_A_LOW] = row_key(bits(rs1, 31, 0))
+        m[e + E_A_HIGH] = _end(m[e + E_A_LOW], rows * m[S_A_STRIDE])
+        m[e + E_B_LOW] = row_key(bits(rs2, 31, 0))
+        m[e + E_B_HIGH] = _end(m[e + E_B_LOW], bits(rs2, 63, 48))
         return
     low = row_key(bits(rs2, 31, 0))
     blocks = (bits(rs2, 47, 32) + dim - 1) // dim
     stride = dim
     if funct != 3:
         which = 0 if funct == 2 else (1 if funct == 1 else 2)
-        stride = m.s[S_BLOCK0 + which]
-        e[E_A_WRITES] = 1
-    e[E_A_LOW] = low
-    e[E_A_HIGH] = low + (blocks - 1) * stride + bits(rs2, 63, 48)
-    if funct == 3 and m.s[S_POOLED] and low >= ACCUMULATOR_KEY:
-        bank_rows = m.p[P_ACC_BANK_ROWS]
-        e[E_A_HIGH] = ACCUMULATOR_KEY + ((low - ACCUMULATOR_KEY) // bank_rows + 1) * bank_rows
+        stride = m[S_BLOCK0 + which]
+        m[e + E_A_WRITES] = 1
+    m[e + E_A_LOW] = low
+    m[e + E_A_HIGH] = low + (blocks - 1) * stride + bits(rs2, 63, 48)
+    if funct == 3 and m[S_POOLED] and low >= ACCUMULATOR_KEY:
+        bank_rows = m[P_ACC_BANK_ROWS]
+        m[e + E_A_HIGH] = ACCUMULATOR_KEY + ((low - ACCUMULATOR_KEY) // bank_rows + 1) * bank_rows
 
 
 @njit(cache=True, inline="always")
@@ -164,30 +120,30 @@ def _overlap(low, high, other_low, other_high):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _depends(e, o, queue, other):  # type: ignore[no-untyped-def]
+def _depends(m, e, o, queue, other):  # type: ignore[no-untyped-def]
     """Whether new entry `e` of `queue` waits for the completion of valid entry `o` of queue `other` (another queue)."""
-    a_a = _overlap(e[E_A_LOW], e[E_A_HIGH], o[E_A_LOW], o[E_A_HIGH])
+    a_a = _overlap(m[e + E_A_LOW], m[e + E_A_HIGH], m[o + E_A_LOW], m[o + E_A_HIGH])
     if queue == LOAD:
-        return a_a or _overlap(e[E_A_LOW], e[E_A_HIGH], o[E_B_LOW], o[E_B_HIGH])
+        return a_a or _overlap(m[e + E_A_LOW], m[e + E_A_HIGH], m[o + E_B_LOW], m[o + E_B_HIGH])
     if queue == EXECUTE and other == LOAD:
-        return a_a or _overlap(e[E_B_LOW], e[E_B_HIGH], o[E_A_LOW], o[E_A_HIGH])
+        return a_a or _overlap(m[e + E_B_LOW], m[e + E_B_HIGH], m[o + E_A_LOW], m[o + E_A_HIGH])
     if queue == EXECUTE:
-        return e[E_A_WRITES] and a_a
-    return a_a if other == LOAD else (o[E_A_WRITES] and a_a)
+        return m[e + E_A_WRITES] and a_a
+    return a_a if other == LOAD else (m[o + E_A_WRITES] and a_a)
 
 
 @njit(cache=True)
 def _note_config(m, rs1, rs2, queue):  # type: ignore[no-untyped-def]
     """The station's own copies of strides, updated as configuration commands are allocated."""
     if queue == EXECUTE:
-        m.s[S_A_STRIDE] = bits(rs1, 31, 16)
-        m.s[S_C_STRIDE] = bits(rs2, 63, 48)
+        m[S_A_STRIDE] = bits(rs1, 31, 16)
+        m[S_C_STRIDE] = bits(rs2, 63, 48)
         if bits(rs1, 7, 7) == 0:
-            m.s[S_A_T] = bits(rs1, 8, 8)
+            m[S_A_T] = bits(rs1, 8, 8)
     elif queue == LOAD:
-        m.s[S_BLOCK0 + bits(rs1, 4, 3)] = bits(rs1, 31, 16)
+        m[S_BLOCK0 + bits(rs1, 4, 3)] = bits(rs1, 31, 16)
     else:
-        m.s[S_POOLED] = 1 if bits(rs1, 5, 4) > 0 else 0
+        m[S_POOLED] = 1 if bits(rs1, 5, 4) > 0 else 0
 
 
 @njit(cache=True, inline="always")
@@ -201,89 +157,89 @@ def _lowest(mask):  # type: ignore[no-untyped-def]
 @njit(cache=True)
 def allocate(m, t, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
     """Cycle `t`: allocate the command at the head of the front end if its queue has a free entry."""
-    index = m.f[F_COMMAND]
+    index = m[F_COMMAND]
     queue = queue_of(funct[index], rs1[index])
-    m.f[F_FULL] = 0
+    m[F_FULL] = 0
     if queue >= 0:
-        free = m.s[S_FREE_LD + queue]
+        free = m[S_FREE_LD + queue]
         if free == 0:
-            m.f[F_NEXT] = NEVER
-            m.f[F_FULL] = 1 + queue
+            m[F_NEXT] = NEVER
+            m[F_FULL] = 1 + queue
             return
         slot = _lowest(free)
-        m.s[S_FREE_LD + queue] = free & ~(np.int64(1) << slot)
-        e = m.entry[slot]
-        e[E_COMMAND], e[E_ALLOCATED] = index, t
+        m[S_FREE_LD + queue] = free & ~(np.int64(1) << slot)
+        e = ENTRY + slot * E_SIZE
+        m[e + E_COMMAND], m[e + E_ALLOCATED], m[e + E_STARTED] = index, t, t
         _ranges(m, e, funct[index], rs1[index], rs2[index])
         deps = np.int64(0)
         if funct[index] != 0:
-            bounds0, bounds1 = m.p[P_LD_ENTRIES], m.p[P_LD_ENTRIES] + m.p[P_EX_ENTRIES]
-            rest, other_slot = m.s[S_VALID], 0
+            bounds0, bounds1 = m[P_LD_ENTRIES], m[P_LD_ENTRIES] + m[P_EX_ENTRIES]
+            rest, other_slot = m[S_VALID], 0
             while rest:
                 if rest & 1:
                     other = LOAD if other_slot < bounds0 else (EXECUTE if other_slot < bounds1 else STORE)
-                    if other != queue and _depends(e, m.entry[other_slot], queue, other):
+                    if other != queue and _depends(m, e, ENTRY + other_slot * E_SIZE, queue, other):
                         deps |= np.int64(1) << other_slot
                 rest >>= 1
                 other_slot += 1
         else:
             _note_config(m, rs1[index], rs2[index], queue)
-        e[E_DEPS] = deps
-        m.s[S_VALID] |= np.int64(1) << slot
-        m.unissued[queue, m.s[S_TAIL_LD + queue] % QUEUE_RING] = slot
-        m.s[S_TAIL_LD + queue] += 1
-        m.s[S_ISSUE_LD + queue] = min(m.s[S_ISSUE_LD + queue], t + 1)
-    m.s[S_LAST_BUSY] = t
-    m.front[m.p[P_FRONT], index % m.p[P_FRONT_ENTRIES]] = t
-    m.f[F_COMMAND] = index + 1
+        m[e + E_DEPS] = deps
+        m[S_VALID] |= np.int64(1) << slot
+        m[UNISSUED + queue * QUEUE_RING + m[S_TAIL_LD + queue] % QUEUE_RING] = slot
+        m[S_TAIL_LD + queue] += 1
+        m[S_ISSUE_LD + queue] = min(m[S_ISSUE_LD + queue], t + 1)
+    m[S_LAST_BUSY] = t
+    m[FRONT + m[P_FRONT] * FRONT_WIDTH + index % m[P_FRONT_ENTRIES]] = t
+    m[F_COMMAND] = index + 1
     if index + 1 < funct.size:
         arrive(m, accepted, index + 1)
     else:
-        m.f[F_NEXT] = NEVER
+        m[F_NEXT] = NEVER
 
 
 @njit(cache=True, inline="always")
 def _head_ready(m, t, queue):  # type: ignore[no-untyped-def]
     """Slot of the queue's oldest unissued entry if it may issue in cycle `t`, else -1 or TOO_YOUNG."""
-    head = m.s[S_HEAD_LD + queue]
-    if head == m.s[S_TAIL_LD + queue]:
+    head = m[S_HEAD_LD + queue]
+    if head == m[S_TAIL_LD + queue]:
         return -1
-    slot = m.unissued[queue, head % QUEUE_RING]
-    if m.entry[slot, E_ALLOCATED] >= t:
+    slot = m[UNISSUED + queue * QUEUE_RING + head % QUEUE_RING]
+    if m[ENTRY + slot * E_SIZE + E_ALLOCATED] >= t:
         return TOO_YOUNG
-    return slot if m.entry[slot, E_DEPS] == 0 else -1
+    return slot if m[ENTRY + slot * E_SIZE + E_DEPS] == 0 else -1
 
 
 @njit(cache=True)
 def release(m, t, slot, queue):  # type: ignore[no-untyped-def]
     """Free `slot` at the end of cycle `t`: dependants may issue, and its queue may allocate, from t + 1."""
     keep = ~(np.int64(1) << slot)
-    m.s[S_VALID] &= keep
-    m.s[S_FREE_LD + queue] |= np.int64(1) << slot
+    m[S_VALID] &= keep
+    m[S_FREE_LD + queue] |= np.int64(1) << slot
     for other in range(3):
         if other != queue:
-            head, tail = m.s[S_HEAD_LD + other], m.s[S_TAIL_LD + other]
+            head, tail = m[S_HEAD_LD + other], m[S_TAIL_LD + other]
             for position in range(head, tail):
-                m.entry[m.unissued[other, position % QUEUE_RING], E_DEPS] &= keep
-            if head != tail and m.entry[m.unissued[other, head % QUEUE_RING], E_DEPS] == 0:
-                m.s[S_ISSUE_LD + other] = min(m.s[S_ISSUE_LD + other], t + 1)
-    if queue == STORE and m.s[S_HEAD_LD + queue] != m.s[S_TAIL_LD + queue]:
-        m.s[S_ISSUE_ST] = min(m.s[S_ISSUE_ST], t + 1)
-    if m.f[F_FULL] == 1 + queue:
-        m.f[F_NEXT] = min(m.f[F_NEXT], t + 1)
-    m.s[S_LAST_BUSY] = max(m.s[S_LAST_BUSY], t)
+                m[ENTRY + m[UNISSUED + other * QUEUE_RING + position % QUEUE_RING] * E_SIZE + E_DEPS] &= keep
+            if head != tail and m[ENTRY + m[UNISSUED + other * QUEUE_RING + head % QUEUE_RING] * E_SIZE + E_DEPS] == 0:
+                m[S_ISSUE_LD + other] = min(m[S_ISSUE_LD + other], t + 1)
+    if queue == STORE and m[S_HEAD_LD + queue] != m[S_TAIL_LD + queue]:
+        m[S_ISSUE_ST] = min(m[S_ISSUE_ST], t + 1)
+    if m[F_FULL] == 1 + queue:
+        m[F_NEXT] = min(m[F_NEXT], t + 1)
+    m[S_LAST_BUSY] = max(m[S_LAST_BUSY], t)
 
 
 @njit(cache=True)
-def _push(queue, tail, index, slot, t):  # type: ignore[no-untyped-def]
-    record = queue[tail % queue.shape[0]]
-    record[U_COMMAND], record[U_SLOT], record[U_VARIANT], record[U_TIME] = index, slot, PLAIN, t
+def _push(m, queue, tail, index, slot, t):  # type: ignore[no-untyped-def]
+    record = queue + tail % QUEUE_RING * U_SIZE
+    m[record + U_COMMAND], m[record + U_SLOT], m[record + U_VARIANT], m[record + U_TIME] = index, slot, PLAIN, t
 
 
 @njit(cache=True)
 def _after_issue(m, t, slot, queue, config):  # type: ignore[no-untyped-def]
-    m.s[S_HEAD_LD + queue] += 1
-    m.s[S_ISSUE_LD + queue] = t + 1 if m.s[S_HEAD_LD + queue] != m.s[S_TAIL_LD + queue] else NEVER
+    m[S_HEAD_LD + queue] += 1
+    m[S_ISSUE_LD + queue] = t + 1 if m[S_HEAD_LD + queue] != m[S_TAIL_LD + queue] else NEVER
     if config:
         release(m, t, slot, queue)
 
@@ -291,37 +247,37 @@ def _after_issue(m, t, slot, queue, config):  # type: ignore[no-untyped-def]
 @njit(cache=True)
 def issue(m, t, funct):  # type: ignore[no-untyped-def]
     """Cycle `t`: issue one ready command of each queue to its controller's command queue."""
-    if m.s[S_ISSUE_LD] <= t:
+    if m[S_ISSUE_LD] <= t:
         slot = _head_ready(m, t, LOAD)
-        m.s[S_ISSUE_LD] = t + 1 if slot == TOO_YOUNG else NEVER
-        room = m.l[L_TAIL] - m.l[L_HEAD] + (1 if m.l[L_POPPED] == t else 0) < m.p[P_LD_QUEUE]
+        m[S_ISSUE_LD] = t + 1 if slot == TOO_YOUNG else NEVER
+        room = m[L_TAIL] - m[L_HEAD] + (1 if m[L_POPPED] == t else 0) < m[P_LD_QUEUE]
         if slot >= 0 and room:
-            _push(m.load_queue, m.l[L_TAIL], m.entry[slot, E_COMMAND], slot, t)
-            m.l[L_TAIL] += 1
-            m.l[L_NEXT] = min(m.l[L_NEXT], t + 1)
-            _after_issue(m, t, slot, LOAD, funct[m.entry[slot, E_COMMAND]] == 0)
-        elif slot >= 0 and m.l[L_POPPED] == t:
-            m.s[S_ISSUE_LD] = t + 1
-    if m.s[S_ISSUE_EX] <= t:
+            _push(m, LOAD_QUEUE, m[L_TAIL], m[ENTRY + slot * E_SIZE + E_COMMAND], slot, t)
+            m[L_TAIL] += 1
+            m[L_NEXT] = min(m[L_NEXT], t + 1)
+            _after_issue(m, t, slot, LOAD, funct[m[ENTRY + slot * E_SIZE + E_COMMAND]] == 0)
+        elif slot >= 0 and m[L_POPPED] == t:
+            m[S_ISSUE_LD] = t + 1
+    if m[S_ISSUE_EX] <= t:
         slot = _head_ready(m, t, EXECUTE)
-        m.s[S_ISSUE_EX] = t + 1 if slot == TOO_YOUNG else NEVER
-        if slot >= 0 and m.x[X_UQ_START] < 2:
-            _push(m.unroller, m.x[X_UQ_TAIL], m.entry[slot, E_COMMAND], slot, t)
-            m.x[X_UQ_TAIL] += 1
-            m.x[X_U_NEXT] = min(m.x[X_U_NEXT], t + 1)
+        m[S_ISSUE_EX] = t + 1 if slot == TOO_YOUNG else NEVER
+        if slot >= 0 and m[X_UQ_START] < 2:
+            _push(m, UNROLLER, m[X_UQ_TAIL] % 4, m[ENTRY + slot * E_SIZE + E_COMMAND], slot, t)
+            m[X_UQ_TAIL] += 1
+            m[X_U_NEXT] = min(m[X_U_NEXT], t + 1)
             _after_issue(m, t, slot, EXECUTE, False)
-        elif slot >= 0 and m.x[X_UQ_TAIL] - m.x[X_UQ_HEAD] < 2:
-            m.s[S_ISSUE_EX] = t + 1
-    if m.s[S_ISSUE_ST] <= t:
+        elif slot >= 0 and m[X_UQ_TAIL] - m[X_UQ_HEAD] < 2:
+            m[S_ISSUE_EX] = t + 1
+    if m[S_ISSUE_ST] <= t:
         slot = _head_ready(m, t, STORE)
-        m.s[S_ISSUE_ST] = t + 1 if slot == TOO_YOUNG else NEVER
-        room = m.v[V_TAIL] - m.v[V_HEAD] + (1 if m.v[V_POPPED] == t else 0) < m.p[P_ST_QUEUE]
-        if slot >= 0 and m.s[S_STORES_OUT] == 0 and room:
-            config = funct[m.entry[slot, E_COMMAND]] == 0
-            _push(m.store_queue, m.v[V_TAIL], m.entry[slot, E_COMMAND], slot, t)
-            m.v[V_TAIL] += 1
-            m.v[V_NEXT] = min(m.v[V_NEXT], t + 1)
-            m.s[S_STORES_OUT] += 0 if config else 1
+        m[S_ISSUE_ST] = t + 1 if slot == TOO_YOUNG else NEVER
+        room = m[V_TAIL] - m[V_HEAD] + (1 if m[V_POPPED] == t else 0) < m[P_ST_QUEUE]
+        if slot >= 0 and m[S_STORES_OUT] == 0 and room:
+            config = funct[m[ENTRY + slot * E_SIZE + E_COMMAND]] == 0
+            _push(m, STORE_QUEUE, m[V_TAIL], m[ENTRY + slot * E_SIZE + E_COMMAND], slot, t)
+            m[V_TAIL] += 1
+            m[V_NEXT] = min(m[V_NEXT], t + 1)
+            m[S_STORES_OUT] += 0 if config else 1
             _after_issue(m, t, slot, STORE, config)
-        elif slot >= 0 and m.v[V_POPPED] == t:
-            m.s[S_ISSUE_ST] = t + 1
+        elif slot >= 0 and m[V_POPPED] == t:
+            m[S_ISSUE_ST] = t + 1

@@ -1,12 +1,11 @@
-"""The state of the cycle-level engine: one int64 array a unit, its slots named here. No behaviour.
+"""The state of the cycle-level engine: one flat int64 array, every slot of it named here. No behaviour.
 
-A unit holds, in its slot `*_NEXT`, the next cycle at which it may act; NEVER means "until another unit wakes it".
-Cycle 0 is the cycle in which the machine accepts the first command.
+One array because a compiled function takes it by one pointer. A unit's slot `*_NEXT` holds the next cycle at which the
+unit may act; NEVER means "until another unit wakes it". Cycle 0 is the cycle in which the machine accepts the first
+command. Rings and tables lie behind the units: record `i` of a table begins at its name + i * the size of a record.
 """
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,52 +16,58 @@ NEVER = 1 << 60
 PAST = -(1 << 40)
 ACCUMULATOR_KEY = 1 << 40
 """Local rows as one number: scratchpad row, or this plus the accumulator row; garbage is -1."""
+ACC_BANK_BIT = 1 << 20
+ACCUMULATES_BIT = 1 << 21
+LOAD, EXECUTE, STORE = 0, 1, 2
+WAITING, COMPUTING, FLUSH, FLUSHING = range(4)
+PRELOAD_ONLY, MUL_PRELOAD, MUL_ONLY = range(3)
+PLAIN, FIRST_PRELOAD, FIRST_COMPUTE, SECOND_PRELOAD = range(4)
+SLOTS = QUEUE_RING = TAG_RING = ITEMS = 64
+WRITE_RING = 2048
+RESPONSES = 1024
+FRONT_WIDTH = 8
+MOST_IN_FLIGHT = 256
 
 # Parameters (p), from the accelerator and the memory.
 (
     P_DIM, P_MIN_ROWS, P_TAGS, P_SP_BANK_ROWS, P_ACC_BANK_ROWS, P_ACC_BANKS, P_READ_DELAY, P_MESH_DELAY, P_BUS,
     P_REQUEST, P_IN_FLIGHT, P_PORT, P_LATENCY, P_PER_BEAT, P_LD_QUEUE, P_ST_QUEUE, P_EX_QUEUE, P_LD_ENTRIES,
     P_EX_ENTRIES, P_ST_ENTRIES, P_FRONT, P_FRONT_ENTRIES, P_ACC_SCALE, P_ACC_PORTS, P_SUB_BANKS, P_ACC_LATENCY,
-    P_SCALE_LATENCY, P_SCALE_UNITS, P_GAP, P_TRACKED, P_IN_BYTES, P_ACC_BYTES, P_SP_QUEUE, P_TRACE_FROM, P_TRACE_TO,
-    P_SIZE,
-) = range(36)  # fmt: skip
+    P_SCALE_LATENCY, P_SCALE_UNITS, P_GAP, P_TRACKED, P_IN_BYTES, P_ACC_BYTES, P_SP_QUEUE, P_TRACE_FROM, P_TRACE_TO
+) = range(35)  # fmt: skip
 
 # Front end (f): the chain of host-side queues, one ring of dequeue cycles a stage in `front`.
-F_COMMAND, F_NEXT, F_FULL, F_SIZE = range(4)
+F_COMMAND, F_NEXT, F_FULL = range(64, 67)
 
 # Reservation station (s); queue numbers LOAD, EXECUTE, STORE. Slots of all queues share one numbering and one bit mask.
-LOAD, EXECUTE, STORE = 0, 1, 2
 (
     S_VALID, S_FREE_LD, S_FREE_EX, S_FREE_ST, S_HEAD_LD, S_HEAD_EX, S_HEAD_ST, S_TAIL_LD, S_TAIL_EX, S_TAIL_ST,
     S_ISSUE_LD, S_ISSUE_EX, S_ISSUE_ST, S_STORES_OUT, S_A_STRIDE, S_C_STRIDE, S_A_T, S_POOLED, S_BLOCK0, S_BLOCK1,
-    S_BLOCK2, S_LAST_BUSY, S_SIZE,
-) = range(23)  # fmt: skip
-E_COMMAND, E_DEPS, E_A_LOW, E_A_HIGH, E_B_LOW, E_B_HIGH, E_A_WRITES, E_ALLOCATED, E_SIZE = range(9)
-SLOTS = 64
-QUEUE_RING = 64
+    S_BLOCK2, S_LAST_BUSY
+) = range(128, 150)  # fmt: skip
+E_COMMAND, E_DEPS, E_A_LOW, E_A_HIGH, E_B_LOW, E_B_HIGH, E_A_WRITES, E_ALLOCATED, E_STARTED, E_SIZE = range(10)
 
 # Load controller (l), its command queue (load_queue), the row queue to the reader (row_queue).
 (
-    L_NEXT, L_HEAD, L_TAIL, L_POPPED, L_ROW, L_STATE, L_TRACKED, L_TRACKER, L_DONE_HEAD, L_DONE_TAIL, L_SIZE,
-) = range(11)  # fmt: skip
+    L_NEXT, L_HEAD, L_TAIL, L_POPPED, L_ROW, L_STATE, L_TRACKED, L_TRACKER, L_DONE_HEAD, L_DONE_TAIL
+) = range(192, 202)  # fmt: skip
 C_STRIDE, C_SHRINK, C_BLOCK, C_SCALE, C_SIZE = range(5)
 K_VALID, K_SLOT, K_LEFT, K_START, K_SIZE = range(5)
 
 # Reader (r): the row being requested; responses wait in `responses` until their beats arrive.
 (
     R_NEXT, R_HEAD, R_TAIL, R_ACTIVE, R_ADDRESS, R_LEFT, R_DONE, R_ROW, R_ISSUED, R_PORT_FREE, R_MEMORY_FREE,
-    R_REQUESTS, R_BYTES, R_BEATS, R_SIZE,
-) = range(15)  # fmt: skip
+    R_REQUESTS, R_BYTES, R_BEATS
+) = range(256, 270)  # fmt: skip
 Q_ADDRESS, Q_BYTES, Q_LOCAL, Q_TRACKER, Q_BLOCK, Q_WIDE, Q_REPEATS, Q_SCALED, Q_ACCUMULATE, Q_TIME, Q_SIZE = range(11)
 D_FIRST, D_SHIFT, D_BYTES, D_ROW, D_OFFSET, D_TRACKER, D_BLOCK, D_WIDE, D_REPEATS, D_SCALED, D_ACCUMULATE, D_SIZE = (
     range(12)
 )
-RESPONSES = 1024
 
 # DMA row writer (w) and zero writer (z).
-W_NEXT, W_HEAD, W_TAIL, W_SENT, W_REPEAT, W_OUT, W_SCALE_FREE, W_BANK, W_TIME, W_LAST, W_ACCUMULATES, W_SIZE = range(12)
+W_NEXT, W_HEAD, W_TAIL, W_SENT, W_REPEAT, W_OUT, W_SCALE_FREE, W_BANK, W_TIME, W_LAST, W_ACCUMULATES = range(320, 331)
 Z_NEXT, Z_VALID, Z_SINCE, Z_LOCAL, Z_COLUMNS, Z_COLUMN, Z_BLOCK, Z_TRACKER, Z_BYTES, Z_ACCUMULATE, \
-    Z_HELD, Z_HELD_SINCE, Z_HELD_KEY, Z_HELD_LAST, Z_SIZE = range(15)  # fmt: skip
+    Z_HELD, Z_HELD_SINCE, Z_HELD_KEY, Z_HELD_LAST = range(384, 398)  # fmt: skip
 
 # Execute controller (x), unroller queue, command queue, tags, completions.
 (
@@ -70,72 +75,64 @@ Z_NEXT, Z_VALID, Z_SINCE, Z_LOCAL, Z_COLUMNS, Z_COLUMN, Z_BLOCK, Z_TRACKER, Z_BY
     X_NA, X_NB, X_ND, X_ENTRIES, X_LAST_OUT, X_OPS, X_TAG_HEAD, X_TAG_TAIL, X_TAG_MATCH, X_C_KEY, X_C_ROWS, X_C_SLOT,
     X_C_ACCUMULATES, X_FIRST, X_ROW, X_WS, X_A_T, X_B_T, X_STRIDE, X_C_STRIDE, X_FLUSH_FROM, X_UQ_HEAD, X_UQ_TAIL,
     X_UQ_START, X_UNROLL, X_UNROLL_ON, X_CQ_HEAD, X_CQ_TAIL, X_PENDING0, X_PENDING1, X_PENDING_SINCE, X_DONE_HEAD,
-    X_DONE_TAIL, X_BUSY, X_CAUSE, X_READS, X_READ_TIME, X_LAST_ROW, X_U_NEXT, X_MACS_COLUMNS, X_MACS, X_FIRED, X_SIZE,
-) = range(57)  # fmt: skip
-WAITING, COMPUTING, FLUSH, FLUSHING = range(4)
-PRELOAD_ONLY, MUL_PRELOAD, MUL_ONLY = range(3)
+    X_DONE_TAIL, X_BUSY, X_CAUSE, X_READS, X_READ_TIME, X_LAST_ROW, X_U_NEXT, X_MACS_COLUMNS, X_MACS, X_FIRED
+) = range(448, 504)  # fmt: skip
 U_COMMAND, U_SLOT, U_VARIANT, U_TIME, U_SIZE = range(5)
-PLAIN, FIRST_PRELOAD, FIRST_COMPUTE, SECOND_PRELOAD = range(4)
 T_MATCH, T_SLOT, T_KEY, T_ROWS, T_ACCUMULATES, T_ENTERED, T_LEFT, T_STRIDE, T_WS, T_SIZE = range(10)
-TAG_RING = 64
-WRITE_RING = 2048
-ACC_BANK_BIT = 1 << 20
-ACCUMULATES_BIT = 1 << 21
 
 # Store controller and writer (v), store command queue, items on their way out (items).
 (
     V_NEXT, V_HEAD, V_TAIL, V_POPPED, V_STATE, V_ROW, V_BLOCK, V_STRIDE, V_POOL_STEP, V_POOL_SIZE, V_POOL_UPPER,
     V_POOL_LEFT, V_POOL_DIM, V_POOL_ROWS, V_POOL_COLUMNS, V_ROWS, V_COLUMNS, V_LEFT, V_SLOT, V_DONE, V_SENT, V_FIRED,
     V_SCALED, V_ISSUED, V_TAKEN, V_D_NEXT, V_W_NEXT, V_READY, V_W_ADDRESS, V_W_LEFT, V_PACKETS, V_LAST_ACK, V_REQUESTS,
-    V_BYTES, V_BEATS, V_START, V_SIZE,
-) = range(37)  # fmt: skip
+    V_BYTES, V_BEATS, V_START
+) = range(512, 548)  # fmt: skip
 I_KEY, I_ADDRESS, I_BYTES, I_STORE, I_QUEUED, I_READ, I_NORM, I_SCALE, I_ACCEPT, I_BANK, I_SIZE = range(11)
-ITEMS = 64
 
 # Counters (n).
-N_SP_READ, N_SP_WRITE, N_ACC_READ, N_ACC_WRITE, N_DEADLOCK, N_SIZE = range(6)
+N_SP_READ, N_SP_WRITE, N_ACC_READ, N_ACC_WRITE, N_DEADLOCK = range(576, 581)
+
+# Tables: (name, records, words a record), laid out behind the units.
+_TABLES = (
+    ("FRONT", 9, FRONT_WIDTH),
+    ("ENTRY", SLOTS, E_SIZE),
+    ("UNISSUED", 3, QUEUE_RING),
+    ("LOAD_QUEUE", QUEUE_RING, U_SIZE),
+    ("LOAD_CONFIG", 3, C_SIZE),
+    ("TRACKER", MOST_IN_FLIGHT + 1, K_SIZE),
+    ("ROW_QUEUE", 16, Q_SIZE),
+    ("IN_FLIGHT", MOST_IN_FLIGHT, 1),
+    ("RESPONSE", RESPONSES, D_SIZE),
+    ("UNROLLER", 4, U_SIZE),
+    ("COMMANDS", QUEUE_RING, U_SIZE),
+    ("TAGS", TAG_RING, T_SIZE),
+    ("LEFT", 64, 1),
+    ("MESH_DONE", TAG_RING, 2),
+    ("WRITE_TIME", WRITE_RING, 1),
+    ("WRITE_BANK", WRITE_RING, 1),
+    ("STORE_QUEUE", QUEUE_RING, U_SIZE),
+    ("ITEM", ITEMS, I_SIZE),
+    ("ACKS", MOST_IN_FLIGHT, 1),
+    ("STALLS", 16, 1),
+)
+_STARTS = np.cumsum([640] + [records * words for _, records, words in _TABLES]).tolist()
+(
+    FRONT, ENTRY, UNISSUED, LOAD_QUEUE, LOAD_CONFIG, TRACKER, ROW_QUEUE, IN_FLIGHT, RESPONSE, UNROLLER, COMMANDS, TAGS,
+    LEFT, MESH_DONE, WRITE_TIME, WRITE_BANK, STORE_QUEUE, ITEM, ACKS, STALLS, STATE_SIZE,
+) = _STARTS  # fmt: skip
+_START_IN_THE_PAST = (
+    (FRONT, ENTRY),
+    (IN_FLIGHT, RESPONSE),
+    (LEFT, MESH_DONE),
+    (WRITE_TIME, WRITE_BANK),
+    (ACKS, STALLS),
+)
 
 
-class Machine(NamedTuple):
-    """All state arrays of one simulation, int64; two-dimensional ones are rings or tables of records."""
-
-    p: npt.NDArray[np.int64]
-    f: npt.NDArray[np.int64]
-    front: npt.NDArray[np.int64]
-    s: npt.NDArray[np.int64]
-    entry: npt.NDArray[np.int64]
-    unissued: npt.NDArray[np.int64]
-    l: npt.NDArray[np.int64]  # noqa: E741
-    load_queue: npt.NDArray[np.int64]
-    load_config: npt.NDArray[np.int64]
-    tracker: npt.NDArray[np.int64]
-    r: npt.NDArray[np.int64]
-    row_queue: npt.NDArray[np.int64]
-    in_flight: npt.NDArray[np.int64]
-    responses: npt.NDArray[np.int64]
-    w: npt.NDArray[np.int64]
-    z: npt.NDArray[np.int64]
-    x: npt.NDArray[np.int64]
-    unroller: npt.NDArray[np.int64]
-    commands: npt.NDArray[np.int64]
-    tags: npt.NDArray[np.int64]
-    left: npt.NDArray[np.int64]
-    mesh_done: npt.NDArray[np.int64]
-    write_time: npt.NDArray[np.int64]
-    write_bank: npt.NDArray[np.int64]
-    v: npt.NDArray[np.int64]
-    store_queue: npt.NDArray[np.int64]
-    items: npt.NDArray[np.int64]
-    acks: npt.NDArray[np.int64]
-    n: npt.NDArray[np.int64]
-    trace: npt.NDArray[np.int64]
-    stalls: npt.NDArray[np.int64]
-
-
-def _parameters(accelerator: Accelerator, memory: Memory, gap: int, trace: tuple[int, int]) -> npt.NDArray[np.int64]:
+def _parameters(accelerator: Accelerator, memory: Memory, gap: int, trace: tuple[int, int]) -> dict[int, int]:
     array, dma, queues = accelerator.array, accelerator.dma, accelerator.queues
     pe_cycles = array.tile_latency_cycles + 1
-    values = {
+    return {
         P_DIM: accelerator.dim,
         P_MIN_ROWS: array.minimum_rows_per_compute,
         P_TAGS: array.matmuls_in_flight,
@@ -174,67 +171,24 @@ def _parameters(accelerator: Accelerator, memory: Memory, gap: int, trace: tuple
         P_TRACE_FROM: trace[0],
         P_TRACE_TO: trace[1],
     }
-    return np.array([values[index] for index in range(len(values))], dtype=np.int64)
 
 
 def new_machine(
-    accelerator: Accelerator, memory: Memory, command_gap_cycles: int, trace: tuple[int, int], causes: int
-) -> Machine:
-    """A machine at rest."""
-
-    def zeros(*shape: int) -> npt.NDArray[np.int64]:
-        return np.zeros(shape, np.int64)
-
-    p = _parameters(accelerator, memory, command_gap_cycles, trace)
-    machine = Machine(
-        p=p,
-        f=zeros(F_SIZE),
-        front=np.full((int(p[P_FRONT]) + 1, int(p[P_FRONT_ENTRIES])), PAST, np.int64),
-        s=zeros(S_SIZE),
-        entry=zeros(SLOTS, E_SIZE),
-        unissued=zeros(3, QUEUE_RING),
-        l=zeros(L_SIZE),
-        load_queue=zeros(QUEUE_RING, U_SIZE),
-        load_config=zeros(3, C_SIZE),
-        tracker=zeros(int(p[P_TRACKED]), K_SIZE),
-        r=zeros(R_SIZE),
-        row_queue=zeros(16, Q_SIZE),
-        in_flight=np.full(int(p[P_IN_FLIGHT]), PAST, np.int64),
-        responses=zeros(RESPONSES, D_SIZE),
-        w=zeros(W_SIZE),
-        z=zeros(Z_SIZE),
-        x=zeros(X_SIZE),
-        unroller=zeros(4, U_SIZE),
-        commands=zeros(QUEUE_RING, U_SIZE),
-        tags=zeros(TAG_RING, T_SIZE),
-        left=np.full(64, PAST, np.int64),
-        mesh_done=zeros(TAG_RING, 2),
-        write_time=np.full(WRITE_RING, PAST, np.int64),
-        write_bank=zeros(WRITE_RING),
-        v=zeros(V_SIZE),
-        store_queue=zeros(QUEUE_RING, U_SIZE),
-        items=zeros(ITEMS, I_SIZE),
-        acks=np.full(int(p[P_IN_FLIGHT]), PAST, np.int64),
-        n=zeros(N_SIZE),
-        trace=np.full((max(0, trace[1] - trace[0]), 2), -1, np.int64),
-        stalls=zeros(causes),
-    )
-    for unit, slots in (
-        (machine.s, (S_ISSUE_LD, S_ISSUE_EX, S_ISSUE_ST)),
-        (machine.l, (L_NEXT,)),
-        (machine.r, (R_NEXT,)),
-        (machine.w, (W_NEXT,)),
-        (machine.z, (Z_NEXT,)),
-        (machine.x, (X_NEXT, X_U_NEXT)),
-        (machine.v, (V_NEXT, V_D_NEXT, V_W_NEXT)),
-    ):
-        unit[list(slots)] = NEVER
-    ld, ex, st = int(p[P_LD_ENTRIES]), int(p[P_EX_ENTRIES]), int(p[P_ST_ENTRIES])
-    machine.s[S_FREE_LD] = (1 << ld) - 1
-    machine.s[S_FREE_EX] = ((1 << ex) - 1) << ld
-    machine.s[S_FREE_ST] = ((1 << st) - 1) << (ld + ex)
-    machine.x[[X_PENDING0, X_PENDING1]] = -1
-    machine.x[X_LAST_OUT], machine.w[W_TIME], machine.x[X_READ_TIME], machine.x[X_FIRED] = PAST, PAST, PAST, PAST
-    machine.l[L_POPPED], machine.v[V_POPPED], machine.x[X_LAST_ROW] = PAST, PAST, PAST
-    machine.x[X_WS] = 1
-    return machine
+    accelerator: Accelerator, memory: Memory, command_gap_cycles: int, trace: tuple[int, int]
+) -> npt.NDArray[np.int64]:
+    """A machine at rest: int64 (STATE_SIZE,)."""
+    m = np.zeros(STATE_SIZE, np.int64)
+    for slot, value in _parameters(accelerator, memory, command_gap_cycles, trace).items():
+        m[slot] = value
+    for start, end in _START_IN_THE_PAST:
+        m[start:end] = PAST
+    m[[X_LAST_OUT, W_TIME, X_READ_TIME, X_FIRED, L_POPPED, V_POPPED, X_LAST_ROW]] = PAST
+    m[[S_ISSUE_LD, S_ISSUE_EX, S_ISSUE_ST, L_NEXT, R_NEXT, W_NEXT, Z_NEXT, X_NEXT, X_U_NEXT]] = NEVER
+    m[[V_NEXT, V_D_NEXT, V_W_NEXT]] = NEVER
+    ld, ex, st = int(m[P_LD_ENTRIES]), int(m[P_EX_ENTRIES]), int(m[P_ST_ENTRIES])
+    m[S_FREE_LD] = (1 << ld) - 1
+    m[S_FREE_EX] = ((1 << ex) - 1) << ld
+    m[S_FREE_ST] = ((1 << st) - 1) << (ld + ex)
+    m[[X_PENDING0, X_PENDING1]] = -1
+    m[X_WS] = 1
+    return m

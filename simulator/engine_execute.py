@@ -297,18 +297,19 @@ def _fire(m, t):  # type: ignore[no-untyped-def]
     """Computing in cycle `t` with room in the control queue: fire what banks allow; returns whether the op is done."""
     total = m[X_TOTAL]
     na, nb, nd = m[X_NA], m[X_NB], m[X_ND]
-    a = m[X_A] + (na % total) * m[X_A_STRIDE] if m[X_A] >= 0 else np.int64(-1)
-    b = m[X_B] + nb % total if m[X_B] >= 0 else np.int64(-1)
-    d = m[X_D] + m[P_DIM] - 1 - nd % total if m[X_D] >= 0 else np.int64(-1)
+    row_a, row_b, row_d = na if na < total else 0, nb if nb < total else 0, nd if nd < total else 0
+    a = m[X_A] + row_a * m[X_A_STRIDE] if m[X_A] >= 0 else np.int64(-1)
+    b = m[X_B] + row_b if m[X_B] >= 0 else np.int64(-1)
+    d = m[X_D] + m[P_DIM] - 1 - row_d if m[X_D] >= 0 else np.int64(-1)
     bank_a = bank_of(m, a) if a >= 0 else np.int64(-1)
     bank_b = bank_of(m, b) if b >= 0 else np.int64(-2)
     bank_d = bank_of(m, d) if d >= 0 else np.int64(-3)
     fire_a = not (na == nb + 1 or na == nd + 1)
     fire_b = not (_wait(nb, na, bank_a == bank_b) or nb == nd + 1)
     fire_d = not (_wait(nd, na, bank_a == bank_d) or _wait(nd, nb, bank_b == bank_d))
-    read_a = fire_a and a >= 0 and na % total < m[X_A_ROWS]
-    read_b = fire_b and b >= 0 and nb % total < m[X_B_ROWS]
-    read_d = fire_d and d >= 0 and m[P_DIM] - 1 - nd % total < m[X_D_ROWS]
+    read_a = fire_a and a >= 0 and row_a < m[X_A_ROWS]
+    read_b = fire_b and b >= 0 and row_b < m[X_B_ROWS]
+    read_d = fire_d and d >= 0 and m[P_DIM] - 1 - row_d < m[X_D_ROWS]
     # A write takes a single-ported bank, so the read must wait (Scratchpad.scala).
     busy = m[W_BANK] if m[W_TIME] == t else np.int64(-9)
     execute = execute_writes(m, t)
@@ -352,7 +353,7 @@ def _queue_entry(m, t, reads, fired):  # type: ignore[no-untyped-def]
             out = max(out, m[TAGS + before % TAG_RING * T_SIZE + T_LEFT] + 1)
         _enter_operation(m, out)
         m[X_FIRST] = 0
-    m[LEFT + m[X_ENTRIES] % depth] = out
+    m[LEFT + m[X_ENTRIES] % 64] = out
     m[X_ENTRIES] += 1
     m[X_LAST_OUT] = out
     complete = min(min(m[X_NA], m[X_NB]), m[X_ND])
@@ -417,7 +418,7 @@ def execute(m, t, funct, rs1, rs2):  # type: ignore[no-untyped-def]
             if m[X_CQ_HEAD] != m[X_CQ_TAIL] and m[COMMANDS + (m[X_CQ_TAIL] - 1) % QUEUE_RING * U_SIZE + U_TIME] == t:
                 m[X_NEXT] = t + 1
             return
-    room = m[LEFT + m[X_ENTRIES] % m[P_READ_DELAY]]
+    room = m[LEFT + (m[X_ENTRIES] - m[P_READ_DELAY]) % 64]
     if room > t:
         m[X_CAUSE] = DEPENDENCY
         m[X_NEXT] = room

@@ -17,7 +17,7 @@ from simulator.command_check import GARBAGE_WORD, bits
 from simulator.engine_state import (
     ACCUMULATOR_KEY, ENTRY, EXECUTE, E_ALLOCATED, E_A_HIGH, E_A_LOW, E_A_WRITES, E_B_HIGH, E_B_LOW, E_COMMAND, E_DEPS,
     E_SIZE, E_STARTED, FRONT, FRONT_WIDTH, F_COMMAND, F_FULL, F_NEXT, LOAD, LOAD_QUEUE, L_HEAD, L_NEXT, L_POPPED,
-    L_TAIL, NEVER, PLAIN, P_ACC_BANK_ROWS, P_DIM, P_EX_ENTRIES, P_FRONT, P_FRONT_ENTRIES, P_GAP, P_LD_ENTRIES,
+    L_TAIL, NEVER, PLAIN, P_ACC_BANK_SHIFT, P_DIM, P_EX_ENTRIES, P_FRONT, P_FRONT_ENTRIES, P_GAP, P_LD_ENTRIES,
     P_LD_QUEUE, P_ST_QUEUE, QUEUE_RING, STORE, STORE_QUEUE, S_A_STRIDE, S_A_T, S_BLOCK0, S_C_STRIDE, S_FREE_LD,
     S_HEAD_LD, S_ISSUE_EX, S_ISSUE_LD, S_ISSUE_ST, S_LAST_BUSY, S_POOLED, S_STORES_OUT, S_TAIL_LD, S_VALID, UNISSUED,
     UNROLLER, U_COMMAND, U_SIZE, U_SLOT, U_TIME, U_VARIANT, V_HEAD, V_NEXT, V_POPPED, V_TAIL, X_UQ_HEAD, X_UQ_START,
@@ -110,7 +110,7 @@ def _ranges(m, e, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     m[e + E_A_LOW] = low
     m[e + E_A_HIGH] = low + (blocks - 1) * stride + bits(rs2, 63, 48)
     if funct == 3 and m[S_POOLED] and low >= ACCUMULATOR_KEY:
-        bank_rows = m[P_ACC_BANK_ROWS]
+        bank_rows = np.int64(1) << m[P_ACC_BANK_SHIFT]
         m[e + E_A_HIGH] = ACCUMULATOR_KEY + ((low - ACCUMULATOR_KEY) // bank_rows + 1) * bank_rows
 
 

@@ -14,8 +14,8 @@ from simulator.engine_store import complete_store, dispatch, store_controller, w
 
 # isort: off
 from simulator.engine_state import (
-    ENTRY, EXECUTE, E_COMMAND, E_DEPS, E_SIZE, E_STARTED, F_COMMAND, F_FULL, F_NEXT, L_DONE_HEAD, L_NEXT, NEVER,
-    P_EX_ENTRIES, P_LD_ENTRIES, P_TRACE_FROM, P_TRACE_TO, QUEUE_RING, R_NEXT, STALLS, S_HEAD_EX, S_ISSUE_EX,
+    COMPUTING, ENTRY, EXECUTE, E_COMMAND, E_DEPS, E_SIZE, E_STARTED, F_COMMAND, F_FULL, F_NEXT, L_DONE_HEAD, L_NEXT,
+    NEVER, P_EX_ENTRIES, P_LD_ENTRIES, P_TRACE_FROM, P_TRACE_TO, QUEUE_RING, R_NEXT, STALLS, S_HEAD_EX, S_ISSUE_EX,
     S_ISSUE_LD, S_ISSUE_ST, S_LAST_BUSY, S_TAIL_EX, S_VALID, UNISSUED, V_DONE, V_D_NEXT, V_FIRED, V_ISSUED,
     V_LAST_ACK, V_NEXT, V_READY, V_SENT, V_W_NEXT, WAITING, W_NEXT, X_BUSY, X_CAUSE, X_FIRED, X_NEXT, X_STATE,
     X_UQ_HEAD, X_UQ_START, X_UQ_TAIL, X_U_NEXT, Z_NEXT,
@@ -71,16 +71,33 @@ def _cause(m, last_execute):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _next_cycle(m):  # type: ignore[no-untyped-def]
+def _others_next(m, t):  # type: ignore[no-untyped-def]
+    """Next cycle in which a unit other than the execute controller and the DMA's row writer may act."""
     after = min(min(m[F_NEXT], m[S_ISSUE_LD]), min(m[S_ISSUE_EX], m[S_ISSUE_ST]))
-    after = min(min(after, m[L_NEXT]), min(m[R_NEXT], m[W_NEXT]))
-    after = min(min(after, m[Z_NEXT]), min(m[X_NEXT], m[X_U_NEXT]))
-    after = min(min(after, m[V_NEXT]), min(m[V_D_NEXT], m[V_W_NEXT]))
+    after = min(min(after, m[L_NEXT]), min(m[R_NEXT], m[Z_NEXT]))
+    after = min(min(after, m[X_U_NEXT]), min(m[V_NEXT], min(m[V_D_NEXT], m[V_W_NEXT])))
     if m[L_DONE_HEAD]:
         after = min(after, m[L_DONE_HEAD])
     if m[V_DONE]:
         after = min(after, m[V_DONE])
-    return after
+    return min(after, next_completion(m, t))
+
+
+@njit(cache=True)
+def _stream(m, t, until, funct, rs1, rs2):  # type: ignore[no-untyped-def]
+    """While only rows are fired and written, run the two units that do so alone; returns the last cycle done.
+
+    Nothing else acts before cycle `until`; a finished operation or mvin ends the stretch, because it wakes others.
+    """
+    while t + 1 < until and m[X_STATE] == COMPUTING and m[L_DONE_HEAD] == 0:
+        t += 1
+        if m[W_NEXT] <= t:
+            write_row(m, t)
+        if m[X_NEXT] <= t:
+            execute(m, t, funct, rs1, rs2)
+        if m[X_FIRED] != t:
+            m[STALLS + (ON_BANK if m[X_CAUSE] == 1 else ON_DEPENDENCY)] += 1
+    return t
 
 
 @njit(cache=True)
@@ -123,12 +140,16 @@ def run(m, trace, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
             allocate(m, t, funct, rs1, rs2, accepted)
         issue(m, t, funct)
         _complete(m, trace, t, next_completion(m, t - 1))
-        after = max(min(_next_cycle(m), next_completion(m, t)), t + 1)
+        if m[X_FIRED] != t:
+            m[STALLS + _cause(m, last_execute)] += 1
+        others = _others_next(m, t)
+        if m[X_STATE] == COMPUTING and others > t + 1:
+            t = _stream(m, t, others, funct, rs1, rs2)
+            others = _others_next(m, t)
+        after = max(min(others, min(m[X_NEXT], m[W_NEXT])), t + 1)
         if after >= NEVER:
             break
-        if m[X_FIRED] != t:
-            m[STALLS + _cause(m, last_execute)] += after - t
-        elif after > t + 1:
+        if after > t + 1:
             m[STALLS + _cause(m, last_execute)] += after - t - 1
         t = after
     stuck = m[F_COMMAND] if m[F_COMMAND] < funct.size else np.int64(-1)

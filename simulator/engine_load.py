@@ -19,14 +19,14 @@ from simulator.engine_state import (
     ACCUMULATOR_KEY, ACC_BANK_BIT, C_BLOCK, C_SCALE, C_SHRINK, C_SIZE, C_STRIDE, D_ACCUMULATE, D_BLOCK, D_BYTES,
     D_FIRST, D_OFFSET, D_REPEATS, D_ROW, D_SCALED, D_SHIFT, D_SIZE, D_TRACKER, D_WIDE, IN_FLIGHT, K_LEFT, K_SIZE,
     K_SLOT, K_START, K_VALID, LOAD, LOAD_CONFIG, LOAD_QUEUE, L_DONE_HEAD, L_HEAD, L_NEXT, L_POPPED, L_ROW, L_STATE,
-    L_TAIL, L_TRACKED, L_TRACKER, NEVER, N_ACC_WRITE, N_SP_WRITE, P_ACC_BANK_ROWS, P_ACC_BYTES, P_BUS, P_DIM,
-    P_IN_BYTES, P_IN_FLIGHT, P_LATENCY, P_PER_BEAT, P_PORT, P_REQUEST, P_SCALE_LATENCY, P_SCALE_UNITS, P_SP_BANK_ROWS,
-    P_SP_QUEUE, P_TRACKED, QUEUE_RING, Q_ACCUMULATE, Q_ADDRESS, Q_BLOCK, Q_BYTES, Q_LOCAL, Q_REPEATS, Q_SCALED,
-    Q_SIZE, Q_TIME, Q_TRACKER, Q_WIDE, RESPONSE, RESPONSES, ROW_QUEUE, R_ACTIVE, R_ADDRESS, R_BEATS, R_BYTES, R_DONE,
-    R_HEAD, R_ISSUED, R_LEFT, R_MEMORY_FREE, R_NEXT, R_PORT_FREE, R_REQUESTS, R_TAIL, S_ISSUE_LD, TRACKER, U_COMMAND,
-    U_SIZE, U_SLOT, U_TIME, WRITE_BANK, WRITE_RING, WRITE_TIME, W_ACCUMULATES, W_BANK, W_HEAD, W_LAST, W_NEXT, W_OUT,
-    W_REPEAT, W_SCALE_FREE, W_SENT, W_TAIL, W_TIME, Z_ACCUMULATE, Z_BLOCK, Z_BYTES, Z_COLUMN, Z_COLUMNS, Z_HELD,
-    Z_HELD_KEY, Z_HELD_LAST, Z_HELD_SINCE, Z_LOCAL, Z_NEXT, Z_SINCE, Z_TRACKER, Z_VALID,
+    L_TAIL, L_TRACKED, L_TRACKER, MOST_IN_FLIGHT, NEVER, N_ACC_WRITE, N_SP_WRITE, P_ACC_BANK_SHIFT, P_ACC_BYTES,
+    P_BUS, P_DIM, P_IN_BYTES, P_IN_FLIGHT, P_LATENCY, P_PER_BEAT, P_PORT, P_REQUEST, P_SCALE_LATENCY, P_SCALE_UNITS,
+    P_SP_BANK_SHIFT, P_SP_QUEUE, P_TRACKED, QUEUE_RING, Q_ACCUMULATE, Q_ADDRESS, Q_BLOCK, Q_BYTES, Q_LOCAL, Q_REPEATS,
+    Q_SCALED, Q_SIZE, Q_TIME, Q_TRACKER, Q_WIDE, RESPONSE, RESPONSES, ROW_QUEUE, R_ACTIVE, R_ADDRESS, R_BEATS,
+    R_BYTES, R_DONE, R_HEAD, R_ISSUED, R_LEFT, R_MEMORY_FREE, R_NEXT, R_PORT_FREE, R_REQUESTS, R_TAIL, S_ISSUE_LD,
+    TRACKER, U_COMMAND, U_SIZE, U_SLOT, U_TIME, WRITE_BANK, WRITE_RING, WRITE_TIME, W_ACCUMULATES, W_BANK, W_HEAD,
+    W_LAST, W_NEXT, W_OUT, W_REPEAT, W_SCALE_FREE, W_SENT, W_TAIL, W_TIME, Z_ACCUMULATE, Z_BLOCK, Z_BYTES, Z_COLUMN,
+    Z_COLUMNS, Z_HELD, Z_HELD_KEY, Z_HELD_LAST, Z_HELD_SINCE, Z_LOCAL, Z_NEXT, Z_SINCE, Z_TRACKER, Z_VALID,
 )  # fmt: skip
 # isort: on
 
@@ -39,8 +39,8 @@ IDLE, SENDING, LEAVING = 0, 1, 2
 def bank_of(m, key):  # type: ignore[no-untyped-def]
     """Bank of a local row key: scratchpad bank number, or accumulator bank number plus ACC_BANK_BIT."""
     if key >= ACCUMULATOR_KEY:
-        return ACC_BANK_BIT | ((key - ACCUMULATOR_KEY) // m[P_ACC_BANK_ROWS])
-    return key // m[P_SP_BANK_ROWS]
+        return ACC_BANK_BIT | ((key - ACCUMULATOR_KEY) >> m[P_ACC_BANK_SHIFT])
+    return key >> m[P_SP_BANK_SHIFT]
 
 
 @njit(cache=True, inline="always")
@@ -188,7 +188,7 @@ def _request(m, t):  # type: ignore[no-untyped-def]
     m[d + D_OFFSET], m[d + D_TRACKER], m[d + D_BLOCK] = m[R_DONE] % row_bytes, m[q + Q_TRACKER], m[q + Q_BLOCK]
     m[d + D_WIDE], m[d + D_REPEATS], m[d + D_SCALED] = m[q + Q_WIDE], m[q + Q_REPEATS], m[q + Q_SCALED]
     m[d + D_ACCUMULATE] = m[q + Q_ACCUMULATE]
-    m[IN_FLIGHT + m[R_ISSUED] % m[P_IN_FLIGHT]] = m[d + D_FIRST] + (beats - 1) * m[P_PER_BEAT] + 1
+    m[IN_FLIGHT + m[R_ISSUED] % MOST_IN_FLIGHT] = m[d + D_FIRST] + (beats - 1) * m[P_PER_BEAT] + 1
     m[R_ISSUED] += 1
     m[R_REQUESTS] += 1
     m[R_BYTES] += size
@@ -208,7 +208,7 @@ def reader(m, t):  # type: ignore[no-untyped-def]
     """One cycle of the DMA reader: one request of the current row, and a new row as soon as the last is done."""
     m[R_NEXT] = NEVER
     if m[R_ACTIVE]:
-        free = m[IN_FLIGHT + m[R_ISSUED] % m[P_IN_FLIGHT]]
+        free = m[IN_FLIGHT + (m[R_ISSUED] - m[P_IN_FLIGHT]) % MOST_IN_FLIGHT]
         if free > t:
             m[R_NEXT] = free
             return

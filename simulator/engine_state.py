@@ -30,7 +30,7 @@ MOST_IN_FLIGHT = 256
 
 # Parameters (p), from the accelerator and the memory.
 (
-    P_DIM, P_MIN_ROWS, P_TAGS, P_SP_BANK_ROWS, P_ACC_BANK_ROWS, P_ACC_BANKS, P_READ_DELAY, P_MESH_DELAY, P_BUS,
+    P_DIM, P_MIN_ROWS, P_TAGS, P_SP_BANK_SHIFT, P_ACC_BANK_SHIFT, P_ACC_BANKS, P_READ_DELAY, P_MESH_DELAY, P_BUS,
     P_REQUEST, P_IN_FLIGHT, P_PORT, P_LATENCY, P_PER_BEAT, P_LD_QUEUE, P_ST_QUEUE, P_EX_QUEUE, P_LD_ENTRIES,
     P_EX_ENTRIES, P_ST_ENTRIES, P_FRONT, P_FRONT_ENTRIES, P_ACC_SCALE, P_ACC_PORTS, P_SUB_BANKS, P_ACC_LATENCY,
     P_SCALE_LATENCY, P_SCALE_UNITS, P_GAP, P_TRACKED, P_IN_BYTES, P_ACC_BYTES, P_SP_QUEUE, P_TRACE_FROM, P_TRACE_TO
@@ -136,8 +136,8 @@ def _parameters(accelerator: Accelerator, memory: Memory, gap: int, trace: tuple
         P_DIM: accelerator.dim,
         P_MIN_ROWS: array.minimum_rows_per_compute,
         P_TAGS: array.matmuls_in_flight,
-        P_SP_BANK_ROWS: accelerator.scratchpad_rows // accelerator.scratchpad.banks,
-        P_ACC_BANK_ROWS: accelerator.accumulator_rows // accelerator.accumulator.banks,
+        P_SP_BANK_SHIFT: (accelerator.scratchpad_rows // accelerator.scratchpad.banks).bit_length() - 1,
+        P_ACC_BANK_SHIFT: (accelerator.accumulator_rows // accelerator.accumulator.banks).bit_length() - 1,
         P_ACC_BANKS: accelerator.accumulator.banks,
         P_READ_DELAY: accelerator.scratchpad.read_latency_cycles + accelerator.scratchpad.read_queue_cycles,
         # One row buffer, down the rows, across the skewed columns, then the output registers (MeshWithDelays.scala).

@@ -17,8 +17,8 @@ from simulator.array_nest import ArrayNest, Repeat
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Loop:
-    """One loop and by how many elements a step of it moves in each operand; `axis` is the axis of A whose bounds it can
-    leave."""
+    """One loop and by how many elements a step of it moves in each operand; `along` are the axes of A it
+    runs along, `axis` the one of them whose bounds it can leave."""
 
     size: int
     a: int
@@ -26,6 +26,7 @@ class _Loop:
     c: int
     bias: int
     axis: int | None
+    along: frozenset[int] = frozenset()
 
     def holds(self, inner: _Loop) -> bool:
         """Whether this loop and `inner` together are one contiguous loop in every operand."""
@@ -34,7 +35,7 @@ class _Loop:
 
     def around(self, inner: _Loop) -> _Loop:
         """This loop and `inner` as one."""
-        return replace(inner, size=self.size * inner.size)
+        return replace(inner, size=self.size * inner.size, along=self.along | inner.along)
 
 
 _NO_LOOP = _Loop(size=1, a=0, b=0, c=0, bias=0, axis=None)
@@ -49,14 +50,16 @@ class _Window:
     axis: int | None = None
 
     @property
+    def first_axis(self) -> int:
+        """The outermost axis of A it runs along."""
+        bounded: tuple[int, ...] = () if self.axis is None else (self.axis,)
+        axes: tuple[int, ...] = (*bounded, *self.pixel.along, *self.kernel.along)
+        return min(axes)
+
+    @property
     def steps(self) -> tuple[int, ...]:
         """Elements of A that its loops move by."""
         return tuple(loop.a for loop in (self.pixel, self.kernel) if loop.size > 1)
-
-    @property
-    def pitch(self) -> int:
-        """The coarser its place in A, the larger."""
-        return min(self.steps, default=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,14 +102,12 @@ def _view(nest: LoopNest, a: Access, b: Access) -> ArrayNest:
     groups = _by_role(nest, a, b, bias)
     pixels, reductions = _merged(groups["pixel"]), _merged(groups["reduction"], groups["pixel"])
     channels, repeats = _merged(groups["channel"]), list(groups["repeat"])
-    out_channel = next((loop for loop in channels if loop.c == 1), _NO_LOOP)
-    if channels and out_channel is _NO_LOOP:
-        raise InputError(f"{path}: {nest.write.tensor}", "no output-channel loop is contiguous in the result")
+    out_channel = next((loop for loop in channels if loop.c == 1 and (bias is None or loop.bias == 1)), _NO_LOOP)
+    if channels and out_channel is _NO_LOOP and bias is None and any(loop.c == 1 for loop in pixels):
+        raise InputError(f"{path}: {nest.write.tensor}", "contiguous along pixels, not along output channels")
     repeats += [loop for loop in channels if loop is not out_channel]
-    if bias is not None and (
-        any(loop.bias for loop in (*pixels, *reductions)) or out_channel.size > 1 != out_channel.bias
-    ):
-        raise InputError(f"{path}: {bias.tensor}", "a bias is one value per output channel")
+    if any(loop.bias for loop in (*pixels, *reductions)):
+        raise InputError(f"{path}: {nest.reads[2].tensor}", "a bias is one value per output channel")
 
     in_channel = next((loop for loop in reductions if loop.a == 1 and loop.axis is None), _NO_LOOP)
     transposed = _transposed_pixel(pixels, reductions) if in_channel is _NO_LOOP else None
@@ -115,7 +116,9 @@ def _view(nest: LoopNest, a: Access, b: Access) -> ArrayNest:
         repeats += [loop for loop in pixels if loop is not transposed]
         pixels = [transposed]
     kernels = [loop for loop in reductions if loop is not in_channel]
-    image, windows, spilled = _windows(path, pixels, kernels)
+    pixels, apart = _in_one_plane(pixels, kernels)
+    repeats += apart
+    image, windows, spilled = _windows(path, nest, a, pixels, kernels)
     repeats += spilled
     if transposed is None:
         plane = _plane(path, a, image, windows, in_channel)
@@ -199,13 +202,13 @@ def _by_role(nest: LoopNest, a: Access, b: Access, bias: Access | None) -> dict[
         if role is None or min(moves) < 0:
             problem = "loop is not a pixel, output-channel, reduction or repeat loop of a matmul or convolution"
             raise InputError(f"nest {nest.name}: loop {name}", problem)
-        axes = [axis for axis in bounded if any(term == name for term, _ in a.indices[axis].terms)]
-        if axes and (role == "repeat" or len([1 for index in a.indices if name in dict(index.terms)]) > 1):
+        along = frozenset(axis for axis, index in enumerate(a.indices) if name in dict(index.terms))
+        axis = next((axis for axis in bounded if axis in along), None)
+        if axis is not None and (role == "repeat" or len(along) > 1):
             raise InputError(
                 f"nest {nest.name}: loop {name}", "runs along a padded axis of the input and elsewhere too"
             )
-        axis = axes[0] if axes else None
-        groups[role].append(_Loop(size=size, a=moves[0], b=moves[1], c=moves[2], bias=moves[3], axis=axis))
+        groups[role].append(_Loop(size=size, a=moves[0], b=moves[1], c=moves[2], bias=moves[3], axis=axis, along=along))
     return groups
 
 
@@ -223,6 +226,21 @@ def _merged(loops: Sequence[_Loop], across: Sequence[_Loop] = ()) -> list[_Loop]
     return merged
 
 
+def _in_one_plane(pixels: Sequence[_Loop], kernels: Sequence[_Loop]) -> tuple[list[_Loop], list[_Loop]]:
+    """Pixel loops whose results follow each other at one step, and those that do not and no window needs."""
+    kept: list[_Loop] = []
+    apart = []
+    step = 0
+    for loop in sorted(pixels, key=lambda loop: loop.c):
+        in_window = loop.axis is not None or any(loop.along & kernel.along for kernel in kernels)
+        if in_window or step in (0, loop.c):
+            kept.append(loop)
+            step = loop.c * loop.size
+        else:
+            apart.append(loop)
+    return kept, apart
+
+
 def _transposed_pixel(pixels: Sequence[_Loop], reductions: Sequence[_Loop]) -> _Loop | None:
     """The pixel loop along which A is contiguous, where A is stored transposed."""
     if len(reductions) != 1 or reductions[0].axis is not None:
@@ -231,12 +249,11 @@ def _transposed_pixel(pixels: Sequence[_Loop], reductions: Sequence[_Loop]) -> _
 
 
 def _windows(
-    path: str, pixels: Sequence[_Loop], kernels: Sequence[_Loop]
+    path: str, nest: LoopNest, a: Access, pixels: Sequence[_Loop], kernels: Sequence[_Loop]
 ) -> tuple[_Loop, tuple[_Window, _Window], list[_Loop]]:
     """The image loop, the row and column windows, and the pixel loops left over for repeats."""
-    axes = sorted({loop.axis for loop in (*pixels, *kernels) if loop.axis is not None})
     windows = []
-    for axis in axes:
+    for axis in _bounded_axes(nest, a):
         along = [[loop for loop in loops if loop.axis == axis] for loops in (pixels, kernels)]
         if max(len(loops) for loops in along) > 1:
             raise InputError(path, "several pixel or several kernel loops run along one padded axis of the input")
@@ -244,8 +261,7 @@ def _windows(
         windows.append(_Window(pixel=pixel, kernel=kernel, axis=axis))
     free = [loop for loop in pixels if loop.axis is None]
     for kernel in (loop for loop in kernels if loop.axis is None):
-        # A kernel loop belongs to the finest pixel loop that moves by at least as much.
-        pixel = min((loop for loop in free if loop.a >= kernel.a), key=lambda loop: loop.a, default=_NO_LOOP)
+        pixel = next((loop for loop in free if loop.along & kernel.along), _NO_LOOP)
         free = [loop for loop in free if loop is not pixel]
         windows.append(_Window(pixel=pixel, kernel=kernel))
     if len(windows) > 2:
@@ -253,7 +269,8 @@ def _windows(
     free.sort(key=lambda loop: loop.c)
     while free and len(windows) < 2:
         windows.append(_Window(pixel=free.pop(0)))
-    windows.sort(key=lambda window: window.pitch, reverse=True)
+    windows.sort(key=lambda window: (_axis_pitch(a, window.axis) or min(window.steps, default=0), -window.first_axis))
+    windows.reverse()
     if not windows or len(windows) == 1:
         windows = [_Window()] * (2 - len(windows)) + windows
     image = free.pop(0) if free else _NO_LOOP

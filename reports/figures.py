@@ -135,10 +135,14 @@ def solver_figure(layers: pd.DataFrame) -> Figure:
         _ratio_markers("the machine's heuristic", ranks, nests["before"], hover, "--orange", "diamond"),
         _ratio_markers("integer program", ranks, nests["found"], hover, "--blue", "circle"),
     ]
+    reach_above = max([0.1, *(ratio - 1 for ratio in reach if ratio is not None)])
     layout = {
         "xaxis": {"title": {"text": "distinct layers, worst heuristic first"}, "dtick": max(1, len(nests) // 10)}
         | {"range": [0.5, max(len(nests), 1) + 0.5], "showgrid": False},
-        "yaxis": {"title": {"text": "cycles ÷ proven lower bound"}, "rangemode": "normal"},
+        "yaxis": {
+            "title": {"text": "cycles ÷ proven lower bound"},
+            "range": [1 - 0.06 * reach_above, 1 + 1.08 * reach_above],
+        },
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"},
         "shapes": [_bound_line()],
     }

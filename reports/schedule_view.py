@@ -18,7 +18,8 @@ def schedule_views(record: RunRecord) -> list[dict[str, Any]]:
     """One entry per layer with intervals, in network order.
 
     `title` and `mapping` are text; `lanes` the units (load, execute and store first, idle or not); `labels` distinct
-    commands; `lane`, `label` (indices), `start` and `length` (cycles) are parallel lists, sorted by lane and start.
+    commands; `lane`, `label` (indices), `track`, `start` and `length` (cycles) are parallel lists, sorted by lane and
+    start. Intervals of one lane that overlap are on different tracks, of which lane l has `tracks[l]`.
     """
     names = record.layers["name"]
     return [
@@ -38,7 +39,11 @@ def _view(index: int, rows: pd.DataFrame, name: str, layer: pd.Series) -> dict[s
     labels = {label: position for position, label in enumerate(dict.fromkeys(rows["label"]))}
     packed = rows.assign(lane=rows["unit"].map(lanes.index), entry=rows["label"].map(labels))
     packed = packed.sort_values(["lane", "start_cycle"], kind="stable")
+    track = [number for _, lane in packed.groupby("lane") for number in _tracks(lane)]
+    by_lane = packed.assign(track=track).groupby("lane")["track"].max()
     return {
+        "tracks": [int(by_lane.get(lane, 0)) + 1 for lane in range(len(lanes))],
+        "track": track,
         "title": f"{index}: {shortened(name, 60)} ({count(layer['cycles'])} cycles)",
         "mapping": printable(layer["mapping"]),
         "cycles": float(layer["cycles"]),
@@ -49,3 +54,14 @@ def _view(index: int, rows: pd.DataFrame, name: str, layer: pd.Series) -> dict[s
         "start": packed["start_cycle"].tolist(),
         "length": (packed["end_cycle"] - packed["start_cycle"]).tolist(),
     }
+
+
+def _tracks(rows: pd.DataFrame) -> list[int]:
+    """For intervals in the order of their start, the lowest track that is free then."""
+    ends: list[float] = []
+    chosen: list[int] = []
+    for start, end in zip(rows["start_cycle"], rows["end_cycle"], strict=True):
+        track = next((number for number, busy_until in enumerate(ends) if busy_until <= start), len(ends))
+        ends[track : track + 1] = [end]
+        chosen.append(track)
+    return chosen

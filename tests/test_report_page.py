@@ -17,6 +17,7 @@ from report_records import CAUSES, make_record
 
 from model_ir.errors import InputError
 from reports.breakdown import COMPUTING, PARTLY, WAITING, costliest_sets, cycles_by_cause, solved_nests
+from reports.columns import timelines_frame
 from reports.figures import cycles_figure, roofline_figure, solver_figure, traffic_figure
 from reports.page import json_for_html, render_page
 from reports.record import RunRecord
@@ -228,3 +229,17 @@ def test_timelines_keep_every_interval() -> None:
     busy = sum(sum(view["length"]) for view in views)
     assert busy == (record.timelines["end_cycle"] - record.timelines["start_cycle"]).sum()
     assert all(view["lanes"] == ["load", "execute", "store"] for view in views)
+
+
+def test_intervals_in_flight_together_are_on_different_tracks() -> None:
+    record = make_record(9)
+    rows = [(0, 50), (10, 30), (30, 60), (40, 45), (60, 70), (60, 60)]
+    timelines = timelines_frame(
+        {"layer": 0, "unit": "load", "label": "mvin", "start_cycle": start, "end_cycle": end} for start, end in rows
+    )
+    (view,) = schedule_views(replace(record, timelines=timelines))
+    assert view["tracks"] == [3, 1, 1]
+    spans = list(zip(view["track"], view["start"], view["length"], strict=True))
+    for i, (track, start, length) in enumerate(spans):
+        others = [other for other in spans[i + 1 :] if other[0] == track]
+        assert all(begin >= start + length or begin + extent <= start for _, begin, extent in others)

@@ -1,5 +1,5 @@
 // A layer's commands as lanes over cycles, on a canvas: wheel or buttons zoom, dragging moves, hovering names.
-// Where many commands share a pixel, its strength is the part of its cycles that were busy.
+// Commands in flight together are on tracks below each other. Where many share a pixel, its strength is the part of its cycles that were busy.
 
 const LANE_HEIGHT = 46, LANE_GAP = 16, LEFT = 74, AXIS = 30;
 const LANE_COLOURS = ["--orange", "--blue", "--green", "--purple", "--sky", "--red"];
@@ -39,7 +39,7 @@ class Timeline {
     this.from = Math.min(Math.max(from, 0), this.end - width);
     this.to = this.from + width;
     const number = (cycles) => Math.round(cycles).toLocaleString("en");
-    const cut = this.end < this.schedule.cycles * 0.98 ? "; later ones are not recorded" : "";
+    const cut = this.end < this.schedule.cycles * 0.98 ? "; nothing is recorded after" : "";
     this.window.textContent = `cycles ${number(this.from)} to ${number(this.to)} of ${number(this.schedule.cycles)}${cut}`;
     this.draw();
   }
@@ -92,19 +92,22 @@ class Timeline {
     pen.fillStyle = this.colour("--ink");
     pen.fillText(name, 2, top + LANE_HEIGHT / 2 + 4);
     pen.fillStyle = this.colour(LANE_COLOURS[lane % LANE_COLOURS.length]);
-    const { start, length } = this.schedule, busy = new Float64Array(this.plotWidth() + 1);
+    const { start, length, track, tracks } = this.schedule, height = LANE_HEIGHT / tracks[lane];
+    const busy = Array.from({ length: tracks[lane] }, () => new Float64Array(this.plotWidth() + 1));
     for (const i of this.rows[lane]) {
       const left = Math.max(this.xAt(start[i]), LEFT), right = Math.min(this.xAt(start[i] + length[i]), LEFT + this.plotWidth());
       if (right <= left) continue;
-      if (right - left >= 3) pen.fillRect(left, top, right - left - 0.75, LANE_HEIGHT);
-      else this.spread(busy, left - LEFT, right - LEFT);
+      if (right - left >= 3) pen.fillRect(left, top + track[i] * height, right - left - 0.75, height - this.seam(lane));
+      else this.spread(busy[track[i]], left - LEFT, right - LEFT);
     }
-    busy.forEach((part, x) => {
+    busy.forEach((parts, row) => parts.forEach((part, x) => {
       pen.globalAlpha = Math.min(part, 1);
-      if (part > 0.01) pen.fillRect(LEFT + x, top, 1, LANE_HEIGHT);
-    });
+      if (part > 0.01) pen.fillRect(LEFT + x, top + row * height, 1, height - this.seam(lane));
+    }));
     pen.globalAlpha = 1;
   }
+
+  seam(lane) { return this.schedule.tracks[lane] > 1 ? 1 : 0; }
 
   spread(busy, left, right) {
     for (let x = Math.floor(left); x < right; x++) busy[x] += Math.min(right, x + 1) - Math.max(left, x);
@@ -114,8 +117,9 @@ class Timeline {
     const lane = Math.floor((y - 4) / (LANE_HEIGHT + LANE_GAP)), cycle = this.cycleAt(x);
     const slack = (this.to - this.from) / this.plotWidth();
     if (x < LEFT || !this.rows[lane]) return null;
-    const { start, length } = this.schedule;
-    return this.rows[lane].find((i) => start[i] - slack <= cycle && cycle <= start[i] + length[i] + slack) ?? null;
+    const { start, length, track, tracks } = this.schedule;
+    const row = Math.min(Math.floor(((y - 4) % (LANE_HEIGHT + LANE_GAP)) / (LANE_HEIGHT / tracks[lane])), tracks[lane] - 1);
+    return this.rows[lane].find((i) => track[i] === row && start[i] - slack <= cycle && cycle <= start[i] + length[i] + slack) ?? null;
   }
 
   hover(event) {

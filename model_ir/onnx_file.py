@@ -21,7 +21,8 @@ from model_ir.errors import InputError
 from model_ir.onnx_functions import inline_functions
 from model_ir.onnx_tensor import check_tensor
 
-OLDEST_OPSET = 9
+# Before 7 operators broadcast by attributes; 7 and 8 differ from 9 only where the converters look.
+OLDEST_OPSET = 7
 MAXIMUM_FILE_BYTES = 2**31 - 1
 STANDARD_DOMAINS = ("", "ai.onnx")
 # Infinity is meaningful here: an open bound, the padding of a max-pool, a mask.

@@ -60,7 +60,7 @@ CONVERTERS_BY_DOMAIN: dict[str, dict[str, Converter]] = {
 
 
 def import_onnx(path: str | Path, *, dims: Mapping[str, int] | None = None, skip_unsupported: bool = False) -> Graph:
-    """Import an ONNX (operator set 9 to the newest) or QONNX file as a verified Graph.
+    """Import an ONNX (operator set 7 to the newest) or QONNX file as a verified Graph.
 
     `dims` binds dynamic axes by their name in the file or by `input:axis`. Raises InputError for a file that cannot be
     used or an axis that is not bound, UnsupportedOperatorError naming the operators that the IR does not know; with

@@ -28,6 +28,8 @@ def batch_normalization(scope: Scope, node: Node) -> None:
     """BatchNormalization at inference."""
     if node.flag("training_mode") or len(node.outputs) > 1:
         raise node.unsupported("training mode")
+    if not node.flag("spatial", True):
+        raise node.unsupported("a normalisation of every pixel by itself (spatial=0, before operator set 9)")
     scope.emit(node, BatchNorm, *(node.required(position) for position in range(5)), epsilon=_epsilon(node))
 
 

@@ -48,9 +48,13 @@ def resize(scope: Scope, node: Node) -> None:
 
 
 def upsample(scope: Scope, node: Node) -> None:
-    """Upsample (deprecated by operator set 10): scales as input."""
+    """Upsample (deprecated by operator set 10): scales as attribute (opset < 9) or input."""
     source = scope.shape(node.required(0))
-    _resize_asymmetric(scope, node, _scales(scope, node, node.required(1), source))
+    if node.opset < 9:
+        scales = _checked_scales(node, node.reals("scales"), source)
+    else:
+        scales = _scales(scope, node, node.required(1), source)
+    _resize_asymmetric(scope, node, scales)
 
 
 def _resize_asymmetric(scope: Scope, node: Node, scales: tuple[float, ...]) -> None:
@@ -76,7 +80,10 @@ def _given(scope: Scope, node: Node, position: int) -> bool:
 
 def _scales(scope: Scope, node: Node, name: str, axes: Shape) -> tuple[float, ...]:
     value = scope.static(node, name, "the scales")
-    scales = tuple(float(scale) for scale in value.reshape(-1))
+    return _checked_scales(node, tuple(float(scale) for scale in value.reshape(-1)), axes)
+
+
+def _checked_scales(node: Node, scales: tuple[float, ...], axes: Shape) -> tuple[float, ...]:
     _fit(node, scales, axes)
     if not all(isfinite(scale) and 0 < scale <= 2**31 for scale in scales):
         raise node.error("a scale is not a positive number", value=scales[:16])

@@ -356,8 +356,8 @@ GELU_FORMS: dict[str, Callable[[Writer, str], str]] = {
     ),
     "cube by products": lambda w, x: w.op(
         "Mul", w.op("Mul", x, w.real(0.5)),
-        w.op("Add", w.op("Tanh", w.op("Mul", w.op(
-            "Add", w.op("Mul", w.op("Mul", w.op("Mul", x, x), x), w.real(0.044715)), x), w.real(0.7978846))), w.real(1)),
+        w.op("Add", w.op("Tanh", w.op("Mul", w.op("Add", w.op(
+            "Mul", w.op("Mul", w.op("Mul", x, x), x), w.real(0.044715)), x), w.real(0.7978846))), w.real(1)),
     ),
     "fast": lambda w, x: w.op(
         "Mul", w.op("Mul", w.real(0.5), x),

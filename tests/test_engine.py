@@ -1,0 +1,169 @@
+import gzip
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from micro_rows import MICRO_ROWS
+from simulator_programs import BASE, ROOT, gemmini, tiled_matmul
+
+from model_ir.errors import InputError
+from simulator import isa
+from simulator.accelerator import Memory
+from simulator.cost import STALL_CAUSES
+from simulator.engine import simulate
+from simulator.replay import replay
+from simulator.serial import serial_cycles
+
+STREAMS = ROOT.parent / "shared" / "ground_truth" / "command_streams.jsonl.gz"
+PROGRAMS = st.tuples(
+    st.integers(1, 70), st.integers(1, 70), st.integers(1, 70), st.sampled_from([1, 0]), st.booleans(),
+    st.sampled_from([8192, 2048]),
+)  # fmt: skip
+
+
+def tiled(choice):
+    rows, columns, depth, dataflow, full_width, bank_of_b = choice
+    addresses = (BASE, BASE + 0x10000, BASE + 0x20000)
+    commands = tiled_matmul(
+        (rows, columns, depth), addresses, dataflow=dataflow, full_width=full_width, bank_of_b=bank_of_b
+    )
+    return isa.program_of(commands)
+
+
+def same(one, other):
+    return all(
+        np.array_equal(getattr(one, name), getattr(other, name)) for name in one.__dataclass_fields__ if name != "trace"
+    )
+
+
+@pytest.mark.parametrize(("commands", "latency", "cycles"), [row[1:] for row in MICRO_ROWS],
+                         ids=[row[0] for row in MICRO_ROWS])  # fmt: skip
+def test_transcribed_rtl_rows_are_exact(commands, latency, cycles):
+    memory = Memory(latency_cycles=latency, cycles_per_beat=1)
+    assert simulate(isa.program_of(commands), gemmini(), memory=memory).cycles == cycles
+
+
+def measured(*families):
+    if not STREAMS.exists():
+        pytest.skip("the measured command streams are not beside this clone (../shared/ground_truth)")
+    with gzip.open(STREAMS, "rt") as lines:
+        rows = [json.loads(line) for line in lines]
+    return [row for row in rows if row["family"] in families]
+
+
+def rerun(row):
+    memory = Memory(latency_cycles=row["latency_cycles"], cycles_per_beat=row["cycles_per_beat"])
+    return replay(row["commands"], memory, command_gap_cycles=row["command_gap_cycles"])
+
+
+def test_every_measured_micro_row_is_exact():
+    for row in measured("micro"):
+        assert rerun(row).cycles == row["cycles"], row["name"]
+
+
+@pytest.mark.parametrize(("family", "mean", "worst"), [("raw_ws", 0.006, 0.10), ("raw_os", 0.004, 0.036)])
+def test_random_streams_stay_within_the_error_reached(family, mean, worst):
+    errors = []
+    for row in measured(family):
+        result = rerun(row)
+        errors.append(abs(result.cycles - row["cycles"]) / row["cycles"])
+        moved = (result.read_requests, result.read_bytes, result.write_requests, result.write_bytes)
+        assert moved == (row["read_requests"], row["read_bytes"], row["write_requests"], row["write_bytes"])
+    assert np.mean(errors) <= mean
+    assert max(errors) <= worst
+
+
+@settings(derandomize=True, deadline=None, max_examples=40)
+@given(PROGRAMS, st.integers(1, 150), st.integers(1, 4))
+def test_stalls_and_work_add_up_and_bytes_are_those_of_the_commands(choice, latency, per_beat):
+    program = tiled(choice)
+    rows, columns, depth = choice[:3]
+    result = simulate(program, gemmini(), memory=Memory(latency_cycles=latency, cycles_per_beat=per_beat))
+    assert tuple(result.stall_cycles) == STALL_CAUSES
+    assert min(result.stall_cycles.values()) >= 0
+    assert result.execute_busy_cycles + sum(result.stall_cycles.values()) == result.cycles
+    assert result.macs == rows * columns * depth
+    assert result.write_bytes == rows * columns * (4 if choice[4] else 1)
+    tiles = -(-rows // 16) * -(-columns // 16)
+    assert result.read_bytes >= (-(-columns // 16) * rows * depth + -(-rows // 16) * columns * depth)
+    assert result.scratchpad_write_bytes == -(-columns // 16) * rows * depth + -(-rows // 16) * columns * depth
+    assert result.accumulator_read_bytes >= tiles * 64
+    assert np.all(np.diff(result.accepted_at) >= 1)
+
+
+@settings(derandomize=True, deadline=None, max_examples=30)
+@given(PROGRAMS, st.integers(1, 80), st.integers(1, 3))
+def test_more_bandwidth_or_less_latency_is_never_slower(choice, latency, per_beat):
+    program = tiled(choice)
+
+    def cycles(latency, per_beat):
+        memory = Memory(latency_cycles=latency, cycles_per_beat=per_beat)
+        return simulate(program, gemmini(), memory=memory).cycles
+
+    here = cycles(latency, per_beat)
+    assert here <= cycles(latency, per_beat + 1)
+    assert here <= cycles(latency + 20, per_beat)
+
+
+@settings(derandomize=True, deadline=None, max_examples=12)
+@given(PROGRAMS, st.integers(1, 100))
+def test_overlap_never_loses_to_serial_execution(choice, latency):
+    program = tiled(choice)
+    memory = Memory(latency_cycles=latency, cycles_per_beat=1)
+    assert simulate(program, gemmini(), memory=memory).cycles <= serial_cycles(program, gemmini(), memory=memory)
+
+
+def test_the_same_program_twice_gives_the_same_result():
+    program = tiled((60, 50, 40, 1, True, 8192))
+    assert same(simulate(program, gemmini()), simulate(program, gemmini()))
+
+
+def test_a_slower_host_delays_the_commands():
+    program = tiled((32, 32, 32, 1, True, 8192))
+    gap = simulate(program, gemmini(), command_gap_cycles=3)
+    assert np.all(np.diff(gap.accepted_at) >= 4)
+    assert gap.cycles >= simulate(program, gemmini()).cycles
+
+
+def test_zeros_come_without_memory_at_four_cycles_a_row():
+    commands = [isa.config_ld(stride_bytes=0)]
+
+    def cycles(count):
+        loads = [isa.mvin(0, 64 * i, 64, 16) for i in range(count)]
+        return simulate(isa.program_of(commands + loads), gemmini())
+
+    assert cycles(8).cycles - cycles(4).cycles == 4 * 64
+    assert cycles(8).read_requests == 0
+
+
+def test_trace_covers_the_asked_commands_in_order():
+    program = tiled((32, 32, 32, 1, True, 8192))
+    result = simulate(program, gemmini(), trace_commands=(4, 20))
+    trace = result.trace
+    assert trace is not None
+    assert trace.command.tolist() == list(range(4, 20))
+    assert np.all(trace.end_cycle > trace.start_cycle)
+    assert np.all(trace.end_cycle <= result.cycles)
+    assert np.all(trace.start_cycle >= result.accepted_at[4:20])
+    assert [trace.units[unit] for unit in trace.unit[:4]] == ["load", "load", "execute", "execute"]
+
+
+@pytest.mark.parametrize(
+    ("commands", "named"),
+    [
+        ([("8", "0", "0")], r"command 0 \(loop_ws\) funct"),
+        ([("x", "0", "0")], "command 0 funct"),
+        ([("0", "0")], "command 0"),
+        ([("3", "80000000", "0")], r"command 0 \(mvout\) funct"),
+    ],
+)
+def test_raw_commands_that_cannot_run_are_named(commands, named):
+    with pytest.raises(InputError, match=named):
+        replay(commands, Memory(latency_cycles=1, cycles_per_beat=1))
+
+
+def test_an_impossible_memory_is_refused():
+    with pytest.raises(InputError, match="latency_cycles"):
+        simulate(isa.program_of([]), gemmini(), memory=Memory(latency_cycles=0, cycles_per_beat=1))

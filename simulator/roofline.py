@@ -47,9 +47,11 @@ def roofline_of_array_nest(nest: ArrayNest, accelerator: Accelerator) -> Cost:
 def touched_bytes(access: Access, sizes: dict[str, int]) -> int:
     """Bytes of the elements of `access` that the loops of `sizes` reach inside the tensor.
 
-    Axes of different loops span a box. Axes that share a loop (a diagonal) reach at least as much as the widest
-    alone, which keeps the bound a bound.
+    An access without indices (a gather) says itself how much it reaches. Axes of different loops span a box. Axes that
+    share a loop (a diagonal) reach at least as much as the widest alone, which keeps the bound a bound.
     """
+    if not access.indices and access.shape:
+        return access.touched_bytes
     loops = [loop for index in access.indices for loop, coefficient in index.terms if coefficient and sizes[loop] > 1]
     counts = [_reached(index, extent, sizes) for index, extent in zip(access.indices, access.shape, strict=True)]
     if not counts:

@@ -28,28 +28,27 @@ from simulator.mapping import (
 def exhaustive(
     nest: ArrayNest, accelerator: Accelerator, *, objective: Objective = "cycles"
 ) -> tuple[Mapping, Cost, Solve]:
-    """The best mapping of all that are legal with whole kernel loops, or, where none is, of all that are legal; raises
-    InfeasibleError where none is. Time grows with the product of all loop sizes: for nests of a few hundred tiles."""
+    """The best of all legal mappings; raises InfeasibleError where none is. Time grows with the product of all loop
+    sizes: for nests of a few hundred tiles."""
     started = perf_counter()
-    for whole_kernel in (True, False):
-        best: tuple[tuple[float, float], Mapping, Cost] | None = None
-        visited = 0
-        for mapping in legal_mappings(nest, accelerator, whole_kernel=whole_kernel):
-            visited += 1
-            cost = analytical(nest, mapping, accelerator)
-            key = (cost.cycles, cost.dram_bytes) if objective == "cycles" else (cost.dram_bytes, cost.cycles)
-            if best is None or key < best[0]:
-                best = key, mapping, cost
-        if best is not None:
-            (first, second), mapping, cost = best
-            return mapping, cost, _solve(int(first), int(second), visited, perf_counter() - started)
-    check_legal(nest, smallest_mapping(nest, accelerator), accelerator)
-    raise AssertionError("the smallest mapping is legal but was not visited")
+    best: tuple[tuple[float, float], Mapping, Cost] | None = None
+    visited = 0
+    for mapping in legal_mappings(nest, accelerator):
+        visited += 1
+        cost = analytical(nest, mapping, accelerator)
+        key = (cost.cycles, cost.dram_bytes) if objective == "cycles" else (cost.dram_bytes, cost.cycles)
+        if best is None or key < best[0]:
+            best = key, mapping, cost
+    if best is None:
+        check_legal(nest, smallest_mapping(nest, accelerator), accelerator)
+        raise AssertionError("the smallest mapping is legal but was not visited")
+    (first, second), mapping, cost = best
+    return mapping, cost, _solve(int(first), int(second), visited, perf_counter() - started)
 
 
-def legal_mappings(nest: ArrayNest, accelerator: Accelerator, *, whole_kernel: bool) -> Iterator[Mapping]:
-    """Every mapping of `nest` that `check_legal` accepts, the kernel loops whole or not."""
-    for tile in _tiles(nest, accelerator.dim, whole_kernel):
+def legal_mappings(nest: ArrayNest, accelerator: Accelerator) -> Iterator[Mapping]:
+    """Every mapping of `nest` that `check_legal` accepts."""
+    for tile in _tiles(nest, accelerator.dim):
         for dataflow, (order, a_placement, b_placement) in product(dataflows(nest, accelerator), PLACEMENTS):
             mapping = Mapping(
                 dataflow=dataflow, tile=tile, order=order, a_placement=a_placement, b_placement=b_placement
@@ -63,16 +62,14 @@ def legal_mappings(nest: ArrayNest, accelerator: Accelerator, *, whole_kernel: b
             yield mapping
 
 
-def _tiles(nest: ArrayNest, dim: int, whole_kernel: bool) -> Iterator[Tile]:
-    kernel_rows = (nest.kernel_rows,) if whole_kernel else range(1, nest.kernel_rows + 1)
-    kernel_columns = (nest.kernel_columns,) if whole_kernel else range(1, nest.kernel_columns + 1)
+def _tiles(nest: ArrayNest, dim: int) -> Iterator[Tile]:
     loops = (
         range(1, nest.images + 1),
         range(1, nest.out_rows + 1),
         range(1, nest.out_columns + 1),
         range(1, nest.out_channels + 1),
-        kernel_rows,
-        kernel_columns,
+        range(1, nest.kernel_rows + 1),
+        range(1, nest.kernel_columns + 1),
         range(1, nest.in_channels + 1),
     )
     for sizes in product(*loops):

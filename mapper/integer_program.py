@@ -9,13 +9,12 @@ best answer stands.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from time import perf_counter
 
 from mapper.heuristic import heuristic, smallest_mapping
-from mapper.mapping_program import Answer, Space, solve_space, space_of
+from mapper.mapping_program import Answer, least_bytes, least_cycles, solve_space, space_of
 from mapper.solve import Objective, Solve
 from model_ir.errors import InfeasibleError, InputError
 from simulator.accelerator import Accelerator
@@ -47,14 +46,21 @@ def solve(
         raise InputError("time_limit_seconds", "must be positive", value=time_limit_seconds)
     started = perf_counter()
     baseline = _baseline(nest, accelerator)
-    answers = []
-    for space in _spaces(nest, accelerator):
+    answers: list[Answer] = []
+    to_beat: tuple[int, int] | None = None
+    for kernel in _kernels(nest):
+        space = space_of(nest, accelerator, kernel)
+        least = (least_cycles(space), least_bytes(space))
+        if to_beat == (least if objective == "cycles" else least[::-1]):
+            break
         left = max(0.01, time_limit_seconds - (perf_counter() - started))
-        answer = solve_space(space, objective, left, hint=baseline.mapping if baseline else None)
+        hint = baseline.mapping if baseline else None
+        answer = solve_space(space, objective, left, hint=hint, to_beat=to_beat)
         if answer is not None:
             answers.append(answer)
-            if space.kernel == (nest.kernel_rows, nest.kernel_columns) and answer.mapping is not None:
-                break
+            if answer.cost is not None:
+                key = _key(answer.cost, objective)
+                to_beat = key if to_beat is None else min(to_beat, key)
     if baseline is None and all(answer.mapping is None for answer in answers):
         # Nothing fits, which this says, or the time was too short to find what does.
         mapping = smallest_mapping(nest, accelerator)
@@ -63,13 +69,11 @@ def solve(
     return _verdict(answers, baseline, objective, perf_counter() - started)
 
 
-def _spaces(nest: ArrayNest, accelerator: Accelerator) -> Iterator[Space]:
-    """The program with whole kernels, then those of every smaller kernel tile."""
-    whole = (nest.kernel_rows, nest.kernel_columns)
-    yield space_of(nest, accelerator, whole)
-    for kernel in product(range(1, whole[0] + 1), range(1, whole[1] + 1)):
-        if kernel != whole:
-            yield space_of(nest, accelerator, kernel)
+def _kernels(nest: ArrayNest) -> list[tuple[int, int]]:
+    """All kernel tiles, the whole kernel first: it is nearly always the best, and the others need only try to beat
+    it."""
+    kernels = product(range(nest.kernel_rows, 0, -1), range(nest.kernel_columns, 0, -1))
+    return list(kernels)
 
 
 def _baseline(nest: ArrayNest, accelerator: Accelerator) -> _Baseline | None:

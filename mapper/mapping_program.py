@@ -70,8 +70,16 @@ def space_of(nest: ArrayNest, accelerator: Accelerator, kernel: tuple[int, int])
     )
 
 
-def solve_space(space: Space, objective: Objective, time_limit_seconds: float, hint: Mapping | None) -> Answer | None:
-    """The best mapping in `space`, or None where it holds no legal one.
+def solve_space(
+    space: Space,
+    objective: Objective,
+    time_limit_seconds: float,
+    *,
+    hint: Mapping | None = None,
+    to_beat: tuple[int, int] | None = None,
+) -> Answer | None:
+    """The best mapping in `space`, or None where it holds no legal one, or none with a first number as good as
+    `to_beat`'s (and, where that is the least possible, a smaller second number).
 
     Deterministic unless the time runs out: one worker, fixed seed.
     """
@@ -84,6 +92,11 @@ def solve_space(space: Space, objective: Objective, time_limit_seconds: float, h
     if hint is not None:
         program.hint(hint)
     goals = [program.cycles, program.bytes] if objective == "cycles" else [program.bytes, program.cycles]
+    if to_beat is not None:
+        floor = least_cycles(space) if objective == "cycles" else least_bytes(space)
+        program.model.add(goals[0] <= to_beat[0])
+        if to_beat[0] <= floor:
+            program.model.add(goals[1] < to_beat[1])
     mapping, bounds, branches, conflicts = None, [0, 0], 0, 0
     for stage, goal in enumerate(goals):
         program.model.minimize(goal)
@@ -115,6 +128,23 @@ def solve_space(space: Space, objective: Objective, time_limit_seconds: float, h
         branches=branches,
         conflicts=conflicts,
     )
+
+
+def least_cycles(space: Space) -> int:
+    """Cycles of the best-filled array alone: no choice of any kernel tile has fewer."""
+    ramp = ramps(space.nest, space.accelerator)
+    columns = space.pixels.columns
+    least = int(columns["ws_cycles" if "os_cycles" not in columns else "os_cycles"].min())
+    return ramp.before_compute + weight_blocks(space.nest, space.accelerator) * least + ramp.after_compute
+
+
+def least_bytes(space: Space) -> int:
+    """Compulsory bytes: no choice of any kernel tile has fewer."""
+    nest, accelerator = space.nest, space.accelerator
+    whole, everything = wholes_of(nest, accelerator), nest.reduction * nest.out_channels
+    bias = bias_block(nest, accelerator).bytes * whole.pixels["output_blocks"]
+    once = whole.pixels["a_elements_panel"] * nest.in_channels + everything + nest.pixels * nest.out_channels
+    return nest.repeat_count * (once * accelerator.input_bytes + bias)
 
 
 def _limits(space: Space) -> tuple[int, int]:

@@ -33,3 +33,82 @@ def test_optimum_is_the_exhaustive_optimum(nest: ArrayNest, accelerator: Acceler
     assert (found.objective, found.tie_objective) == numbers == (oracle.objective, oracle.tie_objective)
     assert found.status == "optimal"
     assert (found.bound, found.tie_bound, found.gap, found.tie_gap) == (*numbers, 0.0, 0.0)
+
+
+LAYERS = {
+    **{f"resnet {name}": nest for name, nest in RESNET50.items()},
+    **{f"bert {name}": BERT[name] for name in BERT},
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_real_layers_are_proven_and_never_worse_than_the_heuristic(name: str) -> None:
+    nest = LAYERS[name]
+    mapping, found = solve(nest, GEMMINI)
+    check_legal(nest, mapping, GEMMINI)
+    cost, baseline = analytical(nest, mapping, GEMMINI), analytical(nest, heuristic(nest, GEMMINI), GEMMINI)
+    assert (found.status, found.gap, found.tie_gap, found.note) == ("optimal", 0.0, 0.0, "")
+    assert (found.objective, found.tie_objective) == (cost.cycles, cost.dram_bytes)
+    assert (cost.cycles, cost.dram_bytes) <= (baseline.cycles, baseline.dram_bytes)
+
+
+def test_traffic_first_moves_no_more_bytes_than_cycles_first() -> None:
+    nest = BERT["feed forward 2"]
+    by_cycles, fast = solve(nest, GEMMINI)
+    by_traffic, lean = solve(nest, GEMMINI, objective="traffic")
+    assert lean.objective <= fast.tie_objective
+    assert lean.tie_objective >= fast.objective
+    assert analytical(nest, by_traffic, GEMMINI).dram_bytes == lean.objective
+    assert analytical(nest, by_cycles, GEMMINI).dram_bytes == fast.tie_objective
+
+
+GROWING = (
+    matmul(96, 40, 72),
+    matmul(50, 64, 33, bias=False, transpose_b=True),
+    convolution(1, 12, 3, 20, 24, pad=1),
+    convolution(2, 9, 3, 8, 40, stride=2),
+)
+
+
+@pytest.mark.parametrize("nest", GROWING)
+def test_more_memory_is_never_slower(nest: ArrayNest) -> None:
+    cycles = [solve(nest, machine(4, rows, 64))[1].objective for rows in (48, 96, 100, 200, 1000)]
+    assert cycles == sorted(cycles, reverse=True)
+    cycles = [solve(nest, machine(4, 256, rows))[1].objective for rows in (2, 8, 11, 40, 200)]
+    assert cycles == sorted(cycles, reverse=True)
+
+
+@pytest.mark.parametrize("nest", GROWING)
+def test_more_bandwidth_is_never_slower(nest: ArrayNest) -> None:
+    cycles = [
+        solve(nest, machine(4, 96, 32, bus_bytes=bus, request_bytes=64))[1].objective for bus in (2, 4, 8, 16, 32)
+    ]
+    assert cycles == sorted(cycles, reverse=True)
+
+
+def test_same_question_same_answer() -> None:
+    nest = RESNET50["56 3x3/2 128"]
+    assert solve(nest, GEMMINI)[0] == solve(nest, GEMMINI)[0]
+
+
+def test_a_nest_too_large_for_presolve_free_search_is_still_proven() -> None:
+    """A decoder's feed-forward matmul over 32768 tokens: products beyond 2^42."""
+    nest = matmul(32768, 4096, 11008, bias=False)
+    mapping, found = solve(nest, GEMMINI, time_limit_seconds=60.0)
+    assert found.status == "optimal"
+    assert found.objective == analytical(nest, mapping, GEMMINI).cycles
+
+
+def test_infeasible_says_by_how_much() -> None:
+    with pytest.raises(InfeasibleError, match=r"accumulator: needs 2 rows, has 1 rows \(1 rows too many\)"):
+        solve(matmul(8, 8, 8), machine(4, 96, 1))
+
+
+def test_too_little_time_gives_an_honest_answer() -> None:
+    nest = RESNET50["conv1"]
+    mapping, found = solve(nest, GEMMINI, time_limit_seconds=1e-6)
+    check_legal(nest, mapping, GEMMINI)
+    assert found.bound <= found.objective <= analytical(nest, heuristic(nest, GEMMINI), GEMMINI).cycles
+    assert found.status == "feasible"
+    with pytest.raises(InputError, match="time_limit_seconds"):
+        solve(nest, GEMMINI, time_limit_seconds=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from model_ir.graph import Graph, execute
+from model_ir.onnx_import import import_onnx
+from model_ir.passes.pipeline import run_passes
 
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 
@@ -89,3 +92,19 @@ def assert_equal_to_runtime(
         scale = max(1e-30, float(np.abs(value.astype(np.float64)).max()))
         error = float(np.abs(found[name].astype(np.float64) - value.astype(np.float64)).max()) / scale
         assert error < tolerance, (name, error)
+
+
+def kinds(graph: Graph) -> Counter[str]:
+    return Counter(op.kind for op in graph.ops)
+
+
+def checked_passes(
+    model: onnx.ModelProto, folder: Path, feeds: dict[str, Any], dims: dict[str, int] | None = None
+) -> Graph:
+    """Import, compare with onnxruntime before and after the passes, and return the graph after them."""
+    graph = import_onnx(save(model, folder), dims=dims)
+    assert_equal_to_runtime(graph, model, feeds)
+    passed = run_passes(graph)
+    assert passed.macs == graph.macs
+    assert_equal_to_runtime(passed, model, feeds)
+    return passed

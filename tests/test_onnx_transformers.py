@@ -3,8 +3,6 @@ the passes."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
 from math import pi, sqrt
 from pathlib import Path
 from typing import Any
@@ -12,31 +10,15 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx_cases import INT64, Writer, assert_equal_to_runtime, save
+from onnx_cases import INT64, Writer, checked_passes, kinds, save
 
 from model_ir.errors import InputError
-from model_ir.graph import Graph
 from model_ir.onnx_import import import_onnx
 from model_ir.ops.normalisation import Gelu, LayerNorm, RmsNorm
-from model_ir.passes.pipeline import run_passes
 
 HIDDEN, HEADS, INNER, VOCABULARY, POSITIONS = 24, 3, 48, 50, 16
 DEPTH = HIDDEN // HEADS
 BATCH, SEQUENCE = 2, 5
-
-
-def kinds(graph: Graph) -> Counter[str]:
-    return Counter(op.kind for op in graph.ops)
-
-
-def check(model: onnx.ModelProto, folder: Path, feeds: dict[str, Any], dims: dict[str, int] | None = None) -> Graph:
-    """Import, compare with onnxruntime before and after the passes, and return the graph after them."""
-    graph = import_onnx(save(model, folder), dims=dims)
-    assert_equal_to_runtime(graph, model, feeds)
-    passed = run_passes(graph)
-    assert passed.macs == graph.macs
-    assert_equal_to_runtime(passed, model, feeds)
-    return passed
 
 
 # The older exporter of PyTorch (torch.onnx.export with TorchScript, operator sets 11 to 17).
@@ -127,7 +109,7 @@ def bert_feeds() -> dict[str, Any]:
 @pytest.mark.parametrize("opset", [11, 13, 16])
 def test_layer_of_the_old_torch_exporter(tmp_path: Path, opset: int) -> None:
     dims = {"batch": BATCH, "sequence": SEQUENCE}
-    passed = check(torch_old_bert(opset), tmp_path, bert_feeds(), dims)
+    passed = checked_passes(torch_old_bert(opset), tmp_path, bert_feeds(), dims)
     found = kinds(passed)
     assert (found["LayerNorm"], found["Gelu"], found["Softmax"]) == (3, 1, 1)
     # Six linear layers and two products of the attention, one of the pooler, no separate bias.
@@ -204,7 +186,7 @@ def test_layer_of_the_dynamo_exporter(tmp_path: Path, opset: int, approximate: s
     mask = np.ones((BATCH, 1, 1, SEQUENCE), bool)
     mask[0, ..., 4:] = False
     feeds = {"hidden": rng.standard_normal((BATCH, SEQUENCE, HIDDEN)).astype(np.float32), "mask": mask}
-    passed = check(torch_dynamo_layer(opset, approximate), tmp_path, feeds, {"s77": BATCH, "s44": SEQUENCE})
+    passed = checked_passes(torch_dynamo_layer(opset, approximate), tmp_path, feeds, {"s77": BATCH, "s44": SEQUENCE})
     found = kinds(passed)
     assert (found["LayerNorm"], found["Gelu"], found["Softmax"], found["MatMul"]) == (2, 1, 1, 8)
     assert [op.approximate for op in passed.ops if isinstance(op, Gelu)] == [approximate]
@@ -280,7 +262,7 @@ def tf_layer(projection: str, inverse: str) -> onnx.ModelProto:
 @pytest.mark.parametrize("projection", ["Einsum", "MatMul"])
 def test_layer_of_tensorflow(tmp_path: Path, projection: str, inverse: str) -> None:
     x = np.random.default_rng(5).standard_normal((BATCH, SEQUENCE, HIDDEN)).astype(np.float32)
-    passed = check(tf_layer(projection, inverse), tmp_path, {"x": x}, {"unk__1": BATCH})
+    passed = checked_passes(tf_layer(projection, inverse), tmp_path, {"x": x}, {"unk__1": BATCH})
     found = kinds(passed)
     assert (found["LayerNorm"], found["Gelu"], found["Softmax"]) == (2, 1, 1)
     assert found["Reduce"] == 0
@@ -333,103 +315,12 @@ def test_llama_block(tmp_path: Path, inverse: str) -> None:
     gated = w.op("Mul", w.op("Mul", gate, w.op("Sigmoid", gate)), w.op("MatMul", normal, w.weight(HIDDEN, INNER)))
     w.output(w.op("Add", x, w.op("MatMul", gated, w.weight(INNER, HIDDEN))))
     feeds = {"x": np.random.default_rng(1).standard_normal((BATCH, SEQUENCE, HIDDEN)).astype(np.float32)}
-    passed = check(w.model(), tmp_path, feeds)
+    passed = checked_passes(w.model(), tmp_path, feeds)
     assert kinds(passed)["RmsNorm"] == 2
     assert kinds(passed)["LayerNorm"] == 0
     assert {op.epsilon for op in passed.ops if isinstance(op, RmsNorm)} == {float(np.float32(1e-6))}
     assert [op.function for op in passed.ops if op.kind == "Unary"].count("silu") == 1  # type: ignore[attr-defined]
     assert any(op.transpose_b for op in passed.ops if op.kind == "MatMul")  # type: ignore[attr-defined]
-
-
-GELU_FORMS: dict[str, Callable[[Writer, str], str]] = {
-    "old torch": old_gelu,
-    "tensorflow": tf_gelu,
-    "half first": lambda w, x: w.op(
-        "Mul", w.op("Mul", w.real(0.5), x), w.op("Add", w.real(1), w.op("Erf", w.op("Mul", x, w.real(sqrt(0.5)))))
-    ),
-    "half last": lambda w, x: w.op(
-        "Div", w.op("Mul", w.op("Add", w.op("Erf", w.op("Div", x, w.real(1.4142135))), w.real(1)), x), w.real(2)
-    ),
-    "distributed": lambda w, x: w.op(
-        "Add", w.op("Mul", x, w.real(0.5)),
-        w.op("Mul", w.op("Mul", x, w.op("Erf", w.op("Mul", x, w.real(sqrt(0.5))))), w.real(0.5)),
-    ),
-    "cube by products": lambda w, x: w.op(
-        "Mul", w.op("Mul", x, w.real(0.5)),
-        w.op("Add", w.op("Tanh", w.op("Mul", w.op("Add", w.op(
-            "Mul", w.op("Mul", w.op("Mul", x, x), x), w.real(0.044715)), x), w.real(0.7978846))), w.real(1)),
-    ),
-    "fast": lambda w, x: w.op(
-        "Mul", w.op("Mul", w.real(0.5), x),
-        w.op("Add", w.real(1), w.op("Tanh", w.op("Mul", w.op("Mul", x, w.real(0.7978845608)), w.op(
-            "Add", w.real(1), w.op("Mul", w.op("Mul", w.real(0.044715), x), x))))),
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("form", sorted(GELU_FORMS))
-def test_gelu_in_every_spelling(tmp_path: Path, form: str) -> None:
-    w = Writer(17)
-    # A sum as argument, so that x itself is arithmetic.
-    x = w.op("Add", w.input("x", [3, 40]), w.weight(40))
-    w.output(GELU_FORMS[form](w, x))
-    passed = check(w.model(), tmp_path, {"x": np.random.default_rng(0).standard_normal((3, 40)).astype(np.float32) * 3})
-    assert kinds(passed) == {"Binary": 1, "Gelu": 1}
-
-
-ALMOST_GELU: dict[str, Callable[[Writer, str, str], str]] = {
-    "another slope": lambda w, x, _: w.op(
-        "Mul", w.op("Mul", w.real(0.5), x), w.op("Add", w.real(1), w.op("Erf", w.op("Mul", x, w.real(0.7))))
-    ),
-    "another gate": lambda w, x, y: w.op(
-        "Mul", w.op("Mul", w.real(0.5), x), w.op("Add", w.real(1), w.op("Erf", w.op("Mul", y, w.real(sqrt(0.5)))))
-    ),
-    "no half": lambda w, x, _: w.op("Mul", x, w.op("Add", w.real(1), w.op("Erf", w.op("Mul", x, w.real(sqrt(0.5)))))),
-    "swish of another": lambda w, x, y: w.op("Mul", x, w.op("Sigmoid", y)),
-    "swish of another slope": lambda w, x, _: w.op("Mul", x, w.op("Sigmoid", w.op("Mul", x, w.real(1.5)))),
-}
-
-
-@pytest.mark.parametrize("form", sorted(ALMOST_GELU))
-def test_what_only_looks_like_an_activation_stays(tmp_path: Path, form: str) -> None:
-    w = Writer(17)
-    x, y = w.input("x", [3, 40]), w.input("y", [3, 40])
-    w.output(ALMOST_GELU[form](w, x, y))
-    w.output(w.op("Neg", y))
-    rng = np.random.default_rng(0)
-    feeds = {name: rng.standard_normal((3, 40)).astype(np.float32) for name in ("x", "y")}
-    passed = check(w.model(), tmp_path, feeds)
-    assert kinds(passed)["Gelu"] == 0
-    assert kinds(passed)["Binary"] >= 1
-    assert not {"silu", "gelu_sigmoid"} & {getattr(op, "function", "") for op in passed.ops}
-
-
-def norm_over(w: Writer, x: str, axes: list[int], centre: str = "") -> str:
-    deviation = w.op("Sub", x, w.op("ReduceMean", centre or x, axes=axes))
-    variance = w.op("ReduceMean", w.op("Pow", deviation, w.real(2.0)), axes=axes)
-    return w.op("Div", deviation, w.op("Sqrt", w.op("Add", variance, w.real(1e-5))))
-
-
-def test_norm_over_other_than_trailing_axes_stays(tmp_path: Path) -> None:
-    w = Writer(13)
-    x = w.input("x", [2, 3, 4])
-    w.output(norm_over(w, x, [1]))
-    w.output(norm_over(w, x, [1, 2]))
-    feeds = {"x": np.random.default_rng(0).standard_normal((2, 3, 4)).astype(np.float32)}
-    passed = check(w.model(), tmp_path, feeds)
-    assert kinds(passed)["LayerNorm"] == 1
-    assert kinds(passed)["Reduce"] == 2
-
-
-def test_intermediate_read_elsewhere_survives_recognition(tmp_path: Path) -> None:
-    w = Writer(13)
-    x = w.input("x", [2, 6])
-    exponentials = w.op("Exp", x)
-    total = w.op("ReduceSum", exponentials, w.stored(np.array([1])))
-    w.output(w.op("Div", exponentials, total))
-    w.output(w.op("Log", total))
-    passed = check(w.model(), tmp_path, {"x": np.random.default_rng(0).standard_normal((2, 6)).astype(np.float32)})
-    assert kinds(passed) == {"Unary": 2, "Reduce": 1, "Softmax": 1}
 
 
 def test_fused_operators_of_onnxruntime(tmp_path: Path) -> None:
@@ -446,5 +337,5 @@ def test_fused_operators_of_onnxruntime(tmp_path: Path) -> None:
     w.output(w.op("FusedMatMul", y, y, domain=domain, transB=1, alpha=0.25))
     rng = np.random.default_rng(0)
     feeds = {name: rng.standard_normal((BATCH, SEQUENCE, HIDDEN)).astype(np.float32) for name in ("x", "skip")}
-    passed = check(w.model({domain: 1}), tmp_path, feeds)
+    passed = checked_passes(w.model({domain: 1}), tmp_path, feeds)
     assert [op.function for op in passed.ops if op.kind == "Unary"] == ["gelu_sigmoid"]  # type: ignore[attr-defined]

@@ -9,9 +9,9 @@ they carry is decided by the tag of an earlier operation.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from simulator.command_check import bits
+from simulator.engine_compile import compiled, inlined
 from simulator.engine_front import release, row_key
 from simulator.engine_load import bank_of, execute_writes
 
@@ -35,7 +35,7 @@ from simulator.engine_state import (
 BANK_CONFLICT, DEPENDENCY = 1, 2
 
 
-@njit(cache=True)
+@compiled
 def unroll(m, t, funct, rs1):  # type: ignore[no-untyped-def]
     """Move one command from the unroller into the command queue, splitting preloads when B is transposed."""
     m[X_U_NEXT] = NEVER
@@ -76,7 +76,7 @@ def unroll(m, t, funct, rs1):  # type: ignore[no-untyped-def]
         m[X_U_NEXT] = t + 1
 
 
-@njit(cache=True)
+@compiled
 def _in_progress(m, t):  # type: ignore[no-untyped-def]
     """Whether a result that completes a command is still under way in the mesh at the start of cycle `t`."""
     for number in range(m[X_TAG_TAIL] - 1, max(m[X_TAG_TAIL] - TAG_RING, -1), -1):
@@ -88,7 +88,7 @@ def _in_progress(m, t):  # type: ignore[no-untyped-def]
     return False
 
 
-@njit(cache=True)
+@compiled
 def _hazard(m, t, key0, key1, key2):  # type: ignore[no-untyped-def]
     """Whether a result under way has exactly one of the three start addresses."""
     for number in range(m[X_TAG_TAIL] - 1, max(m[X_TAG_TAIL] - TAG_RING, -1), -1):
@@ -101,12 +101,12 @@ def _hazard(m, t, key0, key1, key2):  # type: ignore[no-untyped-def]
     return False
 
 
-@njit(cache=True, inline="always")
+@inlined
 def _key(word):  # type: ignore[no-untyped-def]
     return row_key(bits(word, 31, 0))
 
 
-@njit(cache=True)
+@compiled
 def _take_a(m, record, rs1):  # type: ignore[no-untyped-def]
     i = m[record + U_COMMAND]
     m[X_A] = _key(rs1[i])
@@ -114,7 +114,7 @@ def _take_a(m, record, rs1):  # type: ignore[no-untyped-def]
     m[X_A_STRIDE], m[X_A_ON] = m[X_STRIDE], 1
 
 
-@njit(cache=True)
+@compiled
 def _take_b(m, record, rs2):  # type: ignore[no-untyped-def]
     i = m[record + U_COMMAND]
     m[X_B] = _key(rs2[i])
@@ -122,7 +122,7 @@ def _take_b(m, record, rs2):  # type: ignore[no-untyped-def]
     m[X_B_ON] = 1
 
 
-@njit(cache=True)
+@compiled
 def _take_preload(m, record, rs1, rs2):  # type: ignore[no-untyped-def]
     """D and C of the operation: C becomes the tag of the operation's first row."""
     i = m[record + U_COMMAND]
@@ -135,7 +135,7 @@ def _take_preload(m, record, rs1, rs2):  # type: ignore[no-untyped-def]
     m[X_C_SLOT] = m[record + U_SLOT] if m[X_C_KEY] >= 0 else -1
 
 
-@njit(cache=True)
+@compiled
 def _begin(m, t, op, head, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     """Set up operation `op` from the commands at the head of the queue."""
     c0, c1 = COMMANDS + head % QUEUE_RING * U_SIZE, COMMANDS + (head + 1) % QUEUE_RING * U_SIZE
@@ -175,7 +175,7 @@ def _begin(m, t, op, head, funct, rs1, rs2):  # type: ignore[no-untyped-def]
         _count_macs(m, m[c0 + U_COMMAND], funct, rs1, rs2)
 
 
-@njit(cache=True)
+@compiled
 def _count_macs(m, i, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     """Multiply-accumulates the compute asks for: rows and columns of A times the columns of the other operand."""
     if _key(rs1[i]) < 0:
@@ -190,7 +190,7 @@ def _count_macs(m, i, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     m[X_MACS] += bits(rs1[i], 63, 48) * bits(rs1[i], 47, 32) * columns
 
 
-@njit(cache=True)
+@compiled
 def _decide(m, t, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     """Waiting for a command in cycle `t`: choose what to do next."""
     head, held = m[X_CQ_HEAD], m[X_CQ_TAIL] - m[X_CQ_HEAD]
@@ -234,7 +234,7 @@ def _decide(m, t, funct, rs1, rs2):  # type: ignore[no-untyped-def]
         m[X_NEXT] = t + 1
 
 
-@njit(cache=True)
+@compiled
 def _configure(m, t, record, rs1, rs2):  # type: ignore[no-untyped-def]
     i = m[record + U_COMMAND]
     if bits(rs1[i], 7, 7) == 0:
@@ -246,7 +246,7 @@ def _configure(m, t, record, rs1, rs2):  # type: ignore[no-untyped-def]
     m[X_NEXT] = t + 1
 
 
-@njit(cache=True)
+@compiled
 def _enter_operation(m, time):  # type: ignore[no-untyped-def]
     """The operation's first row reaches the mesh in cycle `time`: number it and queue its tag."""
     m[X_OPS] += 1
@@ -258,7 +258,7 @@ def _enter_operation(m, time):  # type: ignore[no-untyped-def]
     m[X_TAG_TAIL] += 1
 
 
-@njit(cache=True)
+@compiled
 def _row_leaves(m, row, total, time):  # type: ignore[no-untyped-def]
     """Row `row` of the current operation leaves the mesh in cycle `time` with the result the head tag names."""
     if m[X_TAG_HEAD] == m[X_TAG_TAIL]:
@@ -286,13 +286,13 @@ def _row_leaves(m, row, total, time):  # type: ignore[no-untyped-def]
             m[X_DONE_TAIL] += 1
 
 
-@njit(cache=True, inline="always")
+@inlined
 def _wait(me, other, same_bank):  # type: ignore[no-untyped-def]
     """An operand with `me` rows fired waits when one ahead, or when level with a stronger one on the same bank."""
     return me == other + 1 or (same_bank and me == other)
 
 
-@njit(cache=True)
+@compiled
 def _fire(m, t):  # type: ignore[no-untyped-def]
     """Computing in cycle `t` with room in the control queue: fire what banks allow; returns whether the op is done."""
     total = m[X_TOTAL]
@@ -342,7 +342,7 @@ def _fire(m, t):  # type: ignore[no-untyped-def]
     return m[X_NA] == total and m[X_NB] == total and m[X_ND] == total
 
 
-@njit(cache=True)
+@compiled
 def _queue_entry(m, t, reads, fired):  # type: ignore[no-untyped-def]
     """Put this cycle's signals into the control queue and find the cycle in which they leave it for the mesh."""
     depth = m[P_READ_DELAY]
@@ -363,7 +363,7 @@ def _queue_entry(m, t, reads, fired):  # type: ignore[no-untyped-def]
         m[X_ROW] += 1
 
 
-@njit(cache=True)
+@compiled
 def _finish(m, t):  # type: ignore[no-untyped-def]
     """All rows are fired in cycle `t`: pop the commands, note which entries complete without a result."""
     head = m[X_CQ_HEAD]
@@ -384,7 +384,7 @@ def _finish(m, t):  # type: ignore[no-untyped-def]
     m[X_U_NEXT] = min(m[X_U_NEXT], t + 1)
 
 
-@njit(cache=True)
+@compiled
 def _flush(m, t):  # type: ignore[no-untyped-def]
     """FLUSH state: once the mesh has taken every row, push DIM empty rows through it."""
     if m[X_LAST_OUT] >= t:
@@ -401,7 +401,7 @@ def _flush(m, t):  # type: ignore[no-untyped-def]
     m[X_STATE], m[X_NEXT] = FLUSHING, t + m[P_DIM] + 1
 
 
-@njit(cache=True)
+@compiled
 def execute(m, t, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     """One cycle of the execute controller."""
     m[X_NEXT] = NEVER
@@ -428,7 +428,7 @@ def execute(m, t, funct, rs1, rs2):  # type: ignore[no-untyped-def]
         _finish(m, t)
 
 
-@njit(cache=True)
+@compiled
 def complete_execute(m, t):  # type: ignore[no-untyped-def]
     """Complete one execute entry in cycle `t`, results first; returns the entry's slot or -1."""
     slot = np.int64(-1)
@@ -444,7 +444,7 @@ def complete_execute(m, t):  # type: ignore[no-untyped-def]
     return slot
 
 
-@njit(cache=True)
+@compiled
 def next_completion(m, t):  # type: ignore[no-untyped-def]
     """Next cycle after `t` in which an execute entry may complete."""
     if m[X_PENDING0] >= 0 or m[X_PENDING1] >= 0:

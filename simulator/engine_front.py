@@ -9,9 +9,9 @@ address ranges.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from simulator.command_check import GARBAGE_WORD, bits
+from simulator.engine_compile import compiled, inlined
 
 # isort: off
 from simulator.engine_state import (
@@ -29,7 +29,7 @@ from simulator.engine_state import (
 TOO_YOUNG = -2
 
 
-@njit(cache=True)
+@compiled
 def arrive(m, accepted, index):  # type: ignore[no-untyped-def]
     """Pass command `index` through the queues; sets the earliest cycle of its allocation."""
     ring = m[P_FRONT_ENTRIES]
@@ -49,7 +49,7 @@ def arrive(m, accepted, index):  # type: ignore[no-untyped-def]
     m[F_NEXT] = max(time + 1, m[FRONT + stages * FRONT_WIDTH + before] + 1)
 
 
-@njit(cache=True, inline="always")
+@inlined
 def row_key(address):  # type: ignore[no-untyped-def]
     """Local address as one number (-1: garbage)."""
     if address == GARBAGE_WORD:
@@ -59,12 +59,12 @@ def row_key(address):  # type: ignore[no-untyped-def]
     return address & 0x1FFFFFFF
 
 
-@njit(cache=True, inline="always")
+@inlined
 def _end(key, rows):  # type: ignore[no-untyped-def]
     return key if key < 0 else key + rows
 
 
-@njit(cache=True)
+@compiled
 def queue_of(funct, rs1):  # type: ignore[no-untyped-def]
     """Queue of a command: LOAD, EXECUTE, STORE, or -1 for flush."""
     if funct == 0:
@@ -79,7 +79,7 @@ def queue_of(funct, rs1):  # type: ignore[no-untyped-def]
     return EXECUTE
 
 
-@njit(cache=True)
+@compiled
 def _ranges(m, e, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     """Fill the entry's two address ranges: opa [low, high) and opb [low, high)."""
     m[e + E_A_LOW], m[e + E_A_HIGH], m[e + E_B_LOW], m[e + E_B_HIGH], m[e + E_A_WRITES] = -1, -1, -1, -1, 0
@@ -114,12 +114,12 @@ def _ranges(m, e, funct, rs1, rs2):  # type: ignore[no-untyped-def]
         m[e + E_A_HIGH] = ACCUMULATOR_KEY + ((low - ACCUMULATOR_KEY) // bank_rows + 1) * bank_rows
 
 
-@njit(cache=True, inline="always")
+@inlined
 def _overlap(low, high, other_low, other_high):  # type: ignore[no-untyped-def]
     return low < other_high and other_low < high
 
 
-@njit(cache=True)
+@compiled
 def _depends(m, e, o, queue, other):  # type: ignore[no-untyped-def]
     """Whether new entry `e` of `queue` waits for the completion of valid entry `o` of queue `other` (another queue)."""
     a_a = _overlap(m[e + E_A_LOW], m[e + E_A_HIGH], m[o + E_A_LOW], m[o + E_A_HIGH])
@@ -132,7 +132,7 @@ def _depends(m, e, o, queue, other):  # type: ignore[no-untyped-def]
     return a_a if other == LOAD else (m[o + E_A_WRITES] and a_a)
 
 
-@njit(cache=True)
+@compiled
 def _note_config(m, rs1, rs2, queue):  # type: ignore[no-untyped-def]
     """The station's own copies of strides, updated as configuration commands are allocated."""
     if queue == EXECUTE:
@@ -146,7 +146,7 @@ def _note_config(m, rs1, rs2, queue):  # type: ignore[no-untyped-def]
         m[S_POOLED] = 1 if bits(rs1, 5, 4) > 0 else 0
 
 
-@njit(cache=True, inline="always")
+@inlined
 def _lowest(mask):  # type: ignore[no-untyped-def]
     slot = 0
     while not (mask >> slot) & 1:
@@ -154,7 +154,7 @@ def _lowest(mask):  # type: ignore[no-untyped-def]
     return slot
 
 
-@njit(cache=True)
+@compiled
 def allocate(m, t, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
     """Cycle `t`: allocate the command at the head of the front end if its queue has a free entry."""
     index = m[F_COMMAND]
@@ -198,7 +198,7 @@ def allocate(m, t, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
         m[F_NEXT] = NEVER
 
 
-@njit(cache=True, inline="always")
+@inlined
 def _head_ready(m, t, queue):  # type: ignore[no-untyped-def]
     """Slot of the queue's oldest unissued entry if it may issue in cycle `t`, else -1 or TOO_YOUNG."""
     head = m[S_HEAD_LD + queue]
@@ -210,7 +210,7 @@ def _head_ready(m, t, queue):  # type: ignore[no-untyped-def]
     return slot if m[ENTRY + slot * E_SIZE + E_DEPS] == 0 else -1
 
 
-@njit(cache=True)
+@compiled
 def release(m, t, slot, queue):  # type: ignore[no-untyped-def]
     """Free `slot` at the end of cycle `t`: dependants may issue, and its queue may allocate, from t + 1."""
     keep = ~(np.int64(1) << slot)
@@ -230,13 +230,13 @@ def release(m, t, slot, queue):  # type: ignore[no-untyped-def]
     m[S_LAST_BUSY] = max(m[S_LAST_BUSY], t)
 
 
-@njit(cache=True)
+@compiled
 def _push(m, queue, tail, index, slot, t):  # type: ignore[no-untyped-def]
     record = queue + tail % QUEUE_RING * U_SIZE
     m[record + U_COMMAND], m[record + U_SLOT], m[record + U_VARIANT], m[record + U_TIME] = index, slot, PLAIN, t
 
 
-@njit(cache=True)
+@compiled
 def _after_issue(m, t, slot, queue, config):  # type: ignore[no-untyped-def]
     m[S_HEAD_LD + queue] += 1
     m[S_ISSUE_LD + queue] = t + 1 if m[S_HEAD_LD + queue] != m[S_TAIL_LD + queue] else NEVER
@@ -244,7 +244,7 @@ def _after_issue(m, t, slot, queue, config):  # type: ignore[no-untyped-def]
         release(m, t, slot, queue)
 
 
-@njit(cache=True)
+@compiled
 def issue(m, t, funct):  # type: ignore[no-untyped-def]
     """Cycle `t`: issue one ready command of each queue to its controller's command queue."""
     if m[S_ISSUE_LD] <= t:

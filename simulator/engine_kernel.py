@@ -5,8 +5,8 @@ attributes stalls.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from simulator.engine_compile import compiled
 from simulator.engine_execute import complete_execute, execute, next_completion, unroll
 from simulator.engine_front import allocate, arrive, issue, queue_of
 from simulator.engine_load import complete_load, load_controller, reader, write_row, zero_writer
@@ -27,14 +27,14 @@ from simulator.engine_state import (
 ON_LOAD, ON_STORE, ON_BANK, ON_DEPENDENCY, ON_COMMAND, ON_DRAIN = range(6)
 
 
-@njit(cache=True)
+@compiled
 def _record(m, trace, command, start, end):  # type: ignore[no-untyped-def]
     if m[P_TRACE_FROM] <= command < m[P_TRACE_TO]:
         trace[command - m[P_TRACE_FROM], 0] = start
         trace[command - m[P_TRACE_FROM], 1] = end
 
 
-@njit(cache=True)
+@compiled
 def _complete(m, trace, t, next_execute):  # type: ignore[no-untyped-def]
     """At most one completion reaches the reservation station a cycle: execute, then load, then store."""
     if next_execute <= t:
@@ -51,7 +51,7 @@ def _complete(m, trace, t, next_execute):  # type: ignore[no-untyped-def]
         _record(m, trace, m[ENTRY + slot * E_SIZE + E_COMMAND], start, t)
 
 
-@njit(cache=True)
+@compiled
 def _cause(m, last_execute):  # type: ignore[no-untyped-def]
     """Why the array fires no row now."""
     if m[X_STATE] != WAITING:
@@ -70,7 +70,7 @@ def _cause(m, last_execute):  # type: ignore[no-untyped-def]
     return ON_LOAD if full == 1 else (ON_STORE if full == 3 else ON_COMMAND)
 
 
-@njit(cache=True)
+@compiled
 def _others_next(m, t):  # type: ignore[no-untyped-def]
     """Next cycle in which a unit other than the execute controller and the DMA's row writer may act."""
     after = min(min(m[F_NEXT], m[S_ISSUE_LD]), min(m[S_ISSUE_EX], m[S_ISSUE_ST]))
@@ -83,7 +83,7 @@ def _others_next(m, t):  # type: ignore[no-untyped-def]
     return min(after, next_completion(m, t))
 
 
-@njit(cache=True)
+@compiled
 def _stream(m, t, until, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     """While only rows are fired and written, run the two units that do so alone; returns the last cycle done.
 
@@ -100,7 +100,7 @@ def _stream(m, t, until, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     return t
 
 
-@njit(cache=True)
+@compiled
 def _last_execute(funct, rs1):  # type: ignore[no-untyped-def]
     for index in range(funct.size - 1, -1, -1):
         if queue_of(funct[index], rs1[index]) == EXECUTE and funct[index] != 0:
@@ -108,7 +108,7 @@ def _last_execute(funct, rs1):  # type: ignore[no-untyped-def]
     return -1
 
 
-@njit(cache=True)
+@compiled
 def run(m, trace, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
     """Simulate the whole program; returns (cycles, index of the command at which it deadlocked or -1)."""
     last_execute = _last_execute(funct, rs1)
@@ -156,6 +156,9 @@ def run(m, trace, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
     if stuck < 0 and (m[S_VALID] or m[V_FIRED] != m[V_SENT] or m[V_ISSUED] != m[V_FIRED]):
         stuck = np.int64(funct.size - 1)
     end = max(m[S_LAST_BUSY], m[V_LAST_ACK])
+    spent = np.int64(0)
+    for cause in range(6):
+        spent += m[STALLS + cause]
     # Whatever is not accounted for yet lies after the last cycle visited (or was a visit after the last busy cycle).
-    m[STALLS + ON_DRAIN] += end + 1 - m[X_BUSY] - m[STALLS : STALLS + 6].sum()
+    m[STALLS + ON_DRAIN] += end + 1 - m[X_BUSY] - spent
     return end + 1, stuck

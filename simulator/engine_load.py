@@ -9,9 +9,9 @@ that bank in the same cycle.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from simulator.command_check import bits
+from simulator.engine_compile import compiled, inlined
 from simulator.engine_front import release, row_key
 
 # isort: off
@@ -35,7 +35,7 @@ SCALE_ONE = 0x3F800000
 IDLE, SENDING, LEAVING = 0, 1, 2
 
 
-@njit(cache=True, inline="always")
+@inlined
 def bank_of(m, key):  # type: ignore[no-untyped-def]
     """Bank of a local row key: scratchpad bank number, or accumulator bank number plus ACC_BANK_BIT."""
     if key >= ACCUMULATOR_KEY:
@@ -43,27 +43,27 @@ def bank_of(m, key):  # type: ignore[no-untyped-def]
     return key >> m[P_SP_BANK_SHIFT]
 
 
-@njit(cache=True, inline="always")
+@inlined
 def execute_writes(m, t):  # type: ignore[no-untyped-def]
     """Bank the execute controller writes in cycle `t` with its accumulate bit, -1 if none."""
     slot = t % WRITE_RING
     return m[WRITE_BANK + slot] if m[WRITE_TIME + slot] == t else np.int64(-1)
 
 
-@njit(cache=True, inline="always")
+@inlined
 def _config_of(funct):  # type: ignore[no-untyped-def]
     """The configuration record of a mvin's command number."""
     return LOAD_CONFIG + (0 if funct == 2 else (1 if funct == 1 else 2)) * C_SIZE
 
 
-@njit(cache=True)
+@compiled
 def _configure(m, rs1, rs2):  # type: ignore[no-untyped-def]
     config = LOAD_CONFIG + bits(rs1, 4, 3) * C_SIZE
     m[config + C_STRIDE], m[config + C_SHRINK] = np.int64(rs2), bits(rs1, 2, 2)
     m[config + C_BLOCK], m[config + C_SCALE] = bits(rs1, 31, 16), bits(rs1, 63, 32)
 
 
-@njit(cache=True)
+@compiled
 def _send_row(m, t, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     """Send the current row to the zero writer or the reader's row queue; False if there is no room."""
     config = _config_of(funct)
@@ -94,7 +94,7 @@ def _send_row(m, t, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True)
+@compiled
 def _track(m, t, slot, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     """Open a tracker for the mvin at the head: how many bytes must come back."""
     config = _config_of(funct)
@@ -113,7 +113,7 @@ def _track(m, t, slot, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     return rows
 
 
-@njit(cache=True)
+@compiled
 def _pop(m, t):  # type: ignore[no-untyped-def]
     m[L_HEAD] += 1
     m[L_POPPED], m[L_STATE] = t, IDLE
@@ -121,7 +121,7 @@ def _pop(m, t):  # type: ignore[no-untyped-def]
     m[S_ISSUE_LD] = min(m[S_ISSUE_LD], t)
 
 
-@njit(cache=True)
+@compiled
 def load_controller(m, t, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     """One cycle of the load controller: configure, or send one row of the mvin at its head."""
     m[L_NEXT] = NEVER
@@ -158,7 +158,7 @@ def load_controller(m, t, funct, rs1, rs2):  # type: ignore[no-untyped-def]
         _pop(m, t)
 
 
-@njit(cache=True, inline="always")
+@inlined
 def best_packet(address, left, smallest, largest):  # type: ignore[no-untyped-def]
     """(size, useful bytes) of the aligned power-of-two request that covers most of what is left, smallest on ties."""
     size, best_size, best = smallest, smallest, np.int64(0)
@@ -170,7 +170,7 @@ def best_packet(address, left, smallest, largest):  # type: ignore[no-untyped-de
     return best_size, best
 
 
-@njit(cache=True)
+@compiled
 def _request(m, t):  # type: ignore[no-untyped-def]
     """Issue one read request of the current row in cycle `t` and schedule its response."""
     q = ROW_QUEUE + (m[R_ACTIVE] - 1) * Q_SIZE
@@ -203,7 +203,7 @@ def _request(m, t):  # type: ignore[no-untyped-def]
         m[W_TAIL] += 1
 
 
-@njit(cache=True)
+@compiled
 def reader(m, t):  # type: ignore[no-untyped-def]
     """One cycle of the DMA reader: one request of the current row, and a new row as soon as the last is done."""
     m[R_NEXT] = NEVER
@@ -230,7 +230,7 @@ def reader(m, t):  # type: ignore[no-untyped-def]
     m[L_NEXT] = min(m[L_NEXT], t)
 
 
-@njit(cache=True)
+@compiled
 def _schedule_row(m):  # type: ignore[no-untyped-def]
     """Earliest cycle in which the next row of the current response can be written."""
     d = RESPONSE + m[W_HEAD] % RESPONSES * D_SIZE
@@ -249,14 +249,14 @@ def _schedule_row(m):  # type: ignore[no-untyped-def]
     m[W_NEXT] = max(out + delay, m[W_TIME] + 1)
 
 
-@njit(cache=True)
+@compiled
 def first_row(m):  # type: ignore[no-untyped-def]
     """Begin the response at the head."""
     m[W_SENT], m[W_REPEAT] = 0, m[RESPONSE + m[W_HEAD] % RESPONSES * D_SIZE + D_REPEATS]
     _schedule_row(m)
 
 
-@njit(cache=True)
+@compiled
 def _credit(m, t, tracker, count):  # type: ignore[no-untyped-def]
     """Bytes of a mvin have been written in cycle `t`."""
     m[TRACKER + tracker * K_SIZE + K_LEFT] -= count
@@ -265,7 +265,7 @@ def _credit(m, t, tracker, count):  # type: ignore[no-untyped-def]
         m[L_DONE_HEAD] = min(m[L_DONE_HEAD], t + 1) if m[L_DONE_HEAD] else t + 1
 
 
-@njit(cache=True)
+@compiled
 def write_row(m, t):  # type: ignore[no-untyped-def]
     """Write the row of a response due in cycle `t`, unless the execute controller writes its bank."""
     d = RESPONSE + m[W_HEAD] % RESPONSES * D_SIZE
@@ -298,7 +298,7 @@ def write_row(m, t):  # type: ignore[no-untyped-def]
         first_row(m)
 
 
-@njit(cache=True)
+@compiled
 def zero_writer(m, t):  # type: ignore[no-untyped-def]
     """One cycle of the zero writer: its held block goes to the bank if free, the next block takes its place."""
     if m[Z_HELD] and m[Z_HELD_SINCE] < t:
@@ -324,7 +324,7 @@ def zero_writer(m, t):  # type: ignore[no-untyped-def]
     m[Z_NEXT] = t + 1 if m[Z_VALID] or m[Z_HELD] else NEVER
 
 
-@njit(cache=True)
+@compiled
 def complete_load(m, t):  # type: ignore[no-untyped-def]
     """Complete one mvin in cycle `t`; returns its start cycle for the trace, its slot."""
     number = 0

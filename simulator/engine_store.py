@@ -10,9 +10,9 @@ the items before, so they are computed as soon as they are determined.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from simulator.command_check import bits
+from simulator.engine_compile import compiled
 from simulator.engine_front import release, row_key
 from simulator.engine_load import bank_of, best_packet, execute_writes
 
@@ -33,7 +33,7 @@ from simulator.engine_state import (
 IDLE, SENDING, LEAVING = 0, 1, 2
 
 
-@njit(cache=True)
+@compiled
 def _configure(m, rs1, rs2):  # type: ignore[no-untyped-def]
     m[V_STRIDE] = bits(rs2, 31, 0)
     m[V_POOL_STEP], m[V_POOL_SIZE] = bits(rs1, 5, 4), bits(rs1, 7, 6)
@@ -42,7 +42,7 @@ def _configure(m, rs1, rs2):  # type: ignore[no-untyped-def]
     m[V_ROWS], m[V_COLUMNS] = bits(rs1, 55, 48), bits(rs1, 63, 56)
 
 
-@njit(cache=True)
+@compiled
 def _pool_item(m, item, rs1, local, count):  # type: ignore[no-untyped-def]
     """Fill the item of window element number `count`; its key is -1 outside the image."""
     window = m[V_POOL_SIZE] * m[V_POOL_SIZE]
@@ -56,7 +56,7 @@ def _pool_item(m, item, rs1, local, count):  # type: ignore[no-untyped-def]
     m[item + I_STORE] = 1 if element == window - 1 else 0
 
 
-@njit(cache=True)
+@compiled
 def _send_item(m, t, rs1, rs2):  # type: ignore[no-untyped-def]
     """Put the next item of the mvout at the head into the dispatch queue."""
     dim = m[P_DIM]
@@ -90,14 +90,14 @@ def _send_item(m, t, rs1, rs2):  # type: ignore[no-untyped-def]
     m[V_D_NEXT] = min(m[V_D_NEXT], t + 1)
 
 
-@njit(cache=True)
+@compiled
 def _items_of(m, rs2):  # type: ignore[no-untyped-def]
     if m[V_POOL_STEP]:
         return m[V_POOL_ROWS] * m[V_POOL_COLUMNS] * m[V_POOL_SIZE] * m[V_POOL_SIZE]
     return bits(rs2, 63, 48) * ((bits(rs2, 47, 32) + m[P_DIM] - 1) // m[P_DIM])
 
 
-@njit(cache=True)
+@compiled
 def _pop(m, t):  # type: ignore[no-untyped-def]
     m[V_HEAD] += 1
     m[V_POPPED], m[V_STATE] = t, IDLE
@@ -105,7 +105,7 @@ def _pop(m, t):  # type: ignore[no-untyped-def]
     m[S_ISSUE_ST] = min(m[S_ISSUE_ST], t)
 
 
-@njit(cache=True)
+@compiled
 def store_controller(m, t, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     """One cycle of the store controller: configure, or send one item of the mvout at its head."""
     m[V_NEXT] = NEVER
@@ -146,7 +146,7 @@ def store_controller(m, t, funct, rs1, rs2):  # type: ignore[no-untyped-def]
         _pop(m, t)
 
 
-@njit(cache=True)
+@compiled
 def _bank_busy(m, t, bank):  # type: ignore[no-untyped-def]
     """Whether the DMA cannot read `bank` in cycle `t` because someone else uses its port."""
     execute = execute_writes(m, t)
@@ -160,7 +160,7 @@ def _bank_busy(m, t, bank):  # type: ignore[no-untyped-def]
     return m[X_READ_TIME] == t and (m[X_READS] >> bank) & 1 == 1
 
 
-@njit(cache=True)
+@compiled
 def dispatch(m, t):  # type: ignore[no-untyped-def]
     """One cycle at the dispatch queue: read the bank of the item at its head if bank and queues allow."""
     m[V_D_NEXT] = NEVER
@@ -202,7 +202,7 @@ def dispatch(m, t):  # type: ignore[no-untyped-def]
     advance(m)
 
 
-@njit(cache=True)
+@compiled
 def _norm_time(m, number):  # type: ignore[no-untyped-def]
     """Cycle in which item `number` passes into the normaliser's two-entry queue (NEVER: not yet determined)."""
     item = ITEM + number % ITEMS * I_SIZE
@@ -216,7 +216,7 @@ def _norm_time(m, number):  # type: ignore[no-untyped-def]
     return time
 
 
-@njit(cache=True)
+@compiled
 def _scale_time(m, number):  # type: ignore[no-untyped-def]
     """Cycle in which item `number` enters scale pipeline and issue queue."""
     time = m[ITEM + number % ITEMS * I_SIZE + I_NORM] + 1
@@ -228,7 +228,7 @@ def _scale_time(m, number):  # type: ignore[no-untyped-def]
     return time
 
 
-@njit(cache=True)
+@compiled
 def advance(m):  # type: ignore[no-untyped-def]
     """Determine every downstream time that no longer depends on the future, up to the writer's next row."""
     moved = True
@@ -267,7 +267,7 @@ def advance(m):  # type: ignore[no-untyped-def]
         m[V_D_NEXT] = 0
 
 
-@njit(cache=True)
+@compiled
 def writer(m, t):  # type: ignore[no-untyped-def]
     """Send the next write packet of the writer's row in cycle `t`, when a transaction number is free."""
     free = m[ACKS + m[V_PACKETS] % m[P_IN_FLIGHT]] + 1
@@ -304,7 +304,7 @@ def writer(m, t):  # type: ignore[no-untyped-def]
         m[V_D_NEXT] = t
 
 
-@njit(cache=True)
+@compiled
 def complete_store(m, t):  # type: ignore[no-untyped-def]
     """Complete the mvout whose last item was read; returns its slot and start cycle."""
     m[V_DONE] = 0

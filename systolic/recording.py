@@ -18,8 +18,8 @@ from simulator.isa import disassemble
 from simulator.mapping import Mapping
 from systolic.pipeline import LayerRun
 
-TIMELINE_COMMANDS = 1500
-"""Commands of a layer's program that its timeline shows: some tens of tiles, and a page that still scrolls."""
+TIMELINE_COMMANDS = 4000
+"""Commands of a layer's program that its timeline shows: start-up and some tiles, and a page that stays small."""
 
 PACKAGES = ("systolic", "numpy", "numba", "ortools", "onnx", "onnxruntime", "onnxscript", "plotly")
 
@@ -33,6 +33,7 @@ def machine_facts(accelerator: Accelerator) -> Machine:
         peak_macs_per_cycle=accelerator.peak_macs_per_cycle,
         clock_hz=accelerator.clock_hz,
         memory_bytes_per_cycle=accelerator.memory_bytes_per_cycle,
+        memory_write_bytes_per_cycle=accelerator.dma.bus_bytes,
         scratchpad_bytes=accelerator.scratchpad.capacity_bytes,
         accumulator_bytes=accelerator.accumulator.capacity_bytes,
     )

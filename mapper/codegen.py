@@ -153,21 +153,32 @@ class _StepBounds:
 
     runs: int
     computes: int
-    loads: int
+    a_loads: int
+    b_loads: int
     stores: int
 
     @property
+    def loads(self) -> int:
+        """Loads of two steps, the bias included."""
+        return 2 * (self.a_loads + self.b_loads + self.stores)
+
+    @property
     def commands(self) -> int:
+        """Commands of one step."""
         return 2 * self.computes + self.loads + self.stores
 
 
 def _step_bounds(walk: Walk) -> _StepBounds:
     runs = walk.tile_images * walk.tile_out_rows * ceil_div(walk.tile_out_columns, walk.dim)
     k_blocks = walk.tile_kernel_rows * walk.tile_kernel_columns * ceil_div(walk.tile_in_channels, walk.dim)
-    stores = runs * walk.c_blocks
-    # An mvin moves at least one row of a buffer.
-    loads = walk.a_blocks * walk.a_plane + walk.b_plane * _b_blocks(walk) + stores
-    return _StepBounds(runs=runs, computes=runs * k_blocks * walk.c_blocks, loads=2 * loads, stores=2 * stores)
+    return _StepBounds(
+        runs=runs,
+        computes=runs * k_blocks * walk.c_blocks,
+        # An mvin moves at least one row of a buffer.
+        a_loads=walk.a_blocks * walk.a_plane,
+        b_loads=_b_blocks(walk) * walk.b_plane,
+        stores=2 * runs * walk.c_blocks,
+    )
 
 
 def _b_blocks(walk: Walk) -> int:
@@ -177,6 +188,12 @@ def _b_blocks(walk: Walk) -> int:
     return ceil_div(walk.out_channels if walk.b_place == 2 else walk.tile_out_channels, walk.dim)
 
 
+def _load_list(size: int) -> tuple[npt.NDArray[np.generic], ...]:
+    """Room for `size` loads: funct, rs1, rs2, cycles of the port, position."""
+    kinds = (np.uint8, np.uint64, np.uint64, np.int64, np.int64)
+    return tuple(np.empty(size, kind) for kind in kinds)
+
+
 def _chunks(
     walk: Walk,
     configuration: Program,
@@ -184,13 +201,7 @@ def _chunks(
     offsets: npt.NDArray[np.int64],
     bounds: _StepBounds,
 ) -> Iterator[Program]:
-    loads = (
-        np.empty(bounds.loads, np.uint8),
-        np.empty(bounds.loads, np.uint64),
-        np.empty(bounds.loads, np.uint64),
-        np.empty(bounds.loads, np.int64),
-        np.empty(bounds.loads, np.int64),
-    )
+    loads, *ahead = (_load_list(size) for size in (bounds.loads, bounds.a_loads, bounds.b_loads))
     stores = (
         np.empty(bounds.stores, np.uint64),
         np.empty(bounds.stores, np.uint64),
@@ -206,6 +217,8 @@ def _chunks(
     while state[STEP] < steps:
         out: Commands = (np.empty(capacity, np.uint8), np.empty(capacity, np.uint64), np.empty(capacity, np.uint64))
         out[0][: len(head)], out[1][: len(head)], out[2][: len(head)] = head.funct, head.rs1, head.rs2
-        used = emit_steps(record, bases, offsets, state, loads, stores, runs, pieces, out, len(head), room)
+        used = emit_steps(
+            record, bases, offsets, state, loads, tuple(ahead), stores, runs, pieces, out, len(head), room
+        )
         yield Program(funct=out[0][:used], rs1=out[1][:used], rs2=out[2][:used])
         head = Program(funct=configuration.funct[:0], rs1=configuration.rs1[:0], rs2=configuration.rs2[:0])

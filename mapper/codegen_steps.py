@@ -40,6 +40,7 @@ from mapper.codegen_tiles import (
     a_loads,
     b_loads,
     bias_loads,
+    first_run_lacks,
     place_step,
     run_index,
     runs_of,
@@ -50,7 +51,7 @@ GARBAGE = 0xFFFFFFFF
 COMPUTE_PRELOADED, COMPUTE_ACCUMULATED, PRELOAD, MVOUT = 4, 5, 6, 3
 STORE_LAG_COMPUTES = 3
 
-STEP, POSITION, STORE_HEAD, STORE_COUNT, LAST_STORE, LOAD_HEAD, LOAD_COUNT, STATE_FIELDS = range(8)
+STEP, POSITION, STORE_HEAD, STORE_COUNT, LAST_STORE, LOAD_HEAD, LOAD_COUNT, A_AHEAD, B_AHEAD, STATE_FIELDS = range(10)
 
 
 @njit(cache=True)
@@ -68,9 +69,9 @@ def place_runs(w, info, runs):  # type: ignore[no-untyped-def]
     for image in range(info[IMAGE_0], info[IMAGE_1]):
         for row in range(info[ROW_0], info[ROW_1]):
             start = ((image - image_0) * w.a_height + (row - row_0) * step_rows) * w.a_width
-            column = info[COLUMN_0]
+            column, rows = info[COLUMN_0], w.dim - first_run_lacks(w, width)
             while column < info[COLUMN_1]:
-                rows = min(w.dim, info[COLUMN_1] - column)
+                rows = min(rows, info[COLUMN_1] - column)
                 runs[at, 0] = line * width + column - info[COLUMN_0]
                 if w.c_slotted and rows == w.dim:
                     runs[at, 0] = slot * w.c_blocks * w.dim
@@ -82,15 +83,17 @@ def place_runs(w, info, runs):  # type: ignore[no-untyped-def]
                 runs[at, 2] = (image * w.out_rows + row) * w.out_columns + column
                 runs[at, 3] = rows
                 column += rows
+                rows = w.dim
                 at += 1
             line += 1
-    if w.c_slotted and rest:  # ends of lines share slots behind the full ones
+    if w.c_slotted and rest:  # short runs share slots behind the full ones
         per_line = -(-width // w.dim)
+        short = per_line - 1 if w.transpose_a else 0
         for end in range(line):
             if used + rest > w.dim:
                 used = 0
                 slot += 1
-            runs[end * per_line + per_line - 1, 0] = (slot - 1) * w.c_blocks * w.dim + used
+            runs[end * per_line + short, 0] = (slot - 1) * w.c_blocks * w.dim + used
             used += rest
     return at
 
@@ -115,34 +118,59 @@ def place_pieces(w, runs, run_count, pieces):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def step_loads(w, info, bases, offsets, runs, pieces, loads, count):  # type: ignore[no-untyped-def]
-    """Append all loads of one step; returns the new count. `bases` are the byte addresses of A, B, C and the bias."""
+def step_loads(w, info, operands, bases, offsets, runs, pieces, loads, count):  # type: ignore[no-untyped-def]
+    """Append the loads that a step needs of the `operands` (bits: 1 A, 2 B, 4 bias) and that no earlier step of their
+    buffer has brought; returns the new count. `bases` are the byte addresses of A, B, C and the bias."""
     at = offsets[info[REPEAT]]
-    if info[B_LOADS]:
+    if operands & 2 and info[B_LOADS]:
         count = b_loads(w, info, bases[1] + at[1], loads, count)
-    if info[A_LOADS]:
+    if operands & 1 and info[A_LOADS]:
         count = a_loads(w, info, bases[0] + at[0], loads, count)
-    if w.bias and info[REDUCTION_TILE] == 0:
+    if operands & 4 and w.bias and info[REDUCTION_TILE] == 0:
         piece_count = place_pieces(w, runs, place_runs(w, info, runs), pieces)
         count = bias_loads(w, info, bases[3] + at[3], pieces, piece_count, loads, count)
     return count
 
 
 @njit(cache=True)
-def _sort_by_need(loads, count):  # type: ignore[no-untyped-def]
-    order = np.argsort(loads[4][:count], kind="mergesort")
-    loads[0][:count] = loads[0][:count][order]
-    loads[1][:count] = loads[1][:count][order]
-    loads[2][:count] = loads[2][:count][order]
-    loads[3][:count] = loads[3][:count][order]
-    loads[4][:count] = loads[4][:count][order]
+def _next_buffer(w, step, steps, period, operand, info, bases, offsets, runs, pieces, ahead, state, total):  # type: ignore[no-untyped-def]
+    """When `step` is the first of a buffer's contents, list in `ahead` all loads of the next contents, which go to the
+    other copy."""
+    if step % period:
+        return
+    state[total] = 0
+    for following in range(step + period, min(step + 2 * period, steps)):
+        place_step(w, following, info)
+        state[total] = step_loads(w, info, operand, bases, offsets, runs, pieces, ahead, state[total])
+
+
+@njit(cache=True)
+def _take_share(ahead, total, step, period, loads, count):  # type: ignore[no-untyped-def]
+    """Append this step's share of the loads listed in `ahead`: an equal part in each step of the period."""
+    part = step % period
+    for load in range(total * part // period, total * (part + 1) // period):
+        loads[0][count], loads[1][count], loads[2][count] = ahead[0][load], ahead[1][load], ahead[2][load]
+        loads[3][count] = ahead[3][load]
+        count += 1
+    return count
+
+
+@njit(cache=True)
+def _sort_loads(loads, first, count):  # type: ignore[no-untyped-def]
+    """Sort loads first..count by their last column (need or position), equal ones as they are."""
+    order = np.argsort(loads[4][first:count], kind="mergesort")
+    loads[0][first:count] = loads[0][first:count][order]
+    loads[1][first:count] = loads[1][first:count][order]
+    loads[2][first:count] = loads[2][first:count][order]
+    loads[3][first:count] = loads[3][first:count][order]
+    loads[4][first:count] = loads[4][first:count][order]
 
 
 @njit(cache=True)
 def _plan_first_loads(w, loads, count, computes):  # type: ignore[no-untyped-def]
     """Replace the needs of the first step's loads by positions: in order of need, while the port would be idle or a
     compute waits. Returns the position after which the port is free for the second step's loads."""
-    _sort_by_need(loads, count)
+    _sort_loads(loads, 0, count)
     port, array, needed, load = np.int64(0), np.int64(0), 0, 0
     done = np.zeros(count, np.int64)
     needs = loads[4][:count].copy()
@@ -320,6 +348,45 @@ def _os_computes(w, info, runs, run_count, loads, stores, state, out, at):  # ty
 
 
 @njit(cache=True)
+def _plan_loads(w, step, steps, info, bases, offsets, runs, pieces, loads, ahead, state, computes):  # type: ignore[no-untyped-def]
+    """Fill `loads` with those that go between the computes of `step`, in order of position; returns the first that is
+    not of the first step, and the count."""
+    count, start = 0, 0
+    if step == 0:
+        place_step(w, 0, info)
+        count = step_loads(w, info, 7, bases, offsets, runs, pieces, loads, 0)
+        start = _plan_first_loads(w, loads, count, computes)
+    first = count
+    for operand, period, total in ((2, w.b_period, B_AHEAD), (1, w.a_period, A_AHEAD)):
+        listed = ahead[0] if operand == 1 else ahead[1]
+        _next_buffer(w, step, steps, period, operand, info, bases, offsets, runs, pieces, listed, state, total)
+        before = count
+        if step + 1 < min(period, steps):  # the first contents of a buffer come step by step
+            place_step(w, step + 1, info)
+            count = step_loads(w, info, operand, bases, offsets, runs, pieces, loads, count)
+        count = _take_share(listed, state[total], step, period, loads, count)
+        _spread_loads(loads, before, count, start, computes)
+    before = count
+    if step + 1 < steps:
+        place_step(w, step + 1, info)
+        count = step_loads(w, info, 4, bases, offsets, runs, pieces, loads, count)
+    _spread_loads(loads, before, count, start + _bias_start(loads, first, before, count, computes - start), computes)
+    _sort_loads(loads, first, count)
+    return first, count
+
+
+@njit(cache=True)
+def _bias_start(loads, first, bias, count, computes):  # type: ignore[no-untyped-def]
+    """Computes of the step before its bias loads begin: they come last, as long as their part of the port's time."""
+    others, biases = np.int64(1), np.int64(0)
+    for load in range(first, bias):
+        others += loads[3][load]
+    for load in range(bias, count):
+        biases += loads[3][load]
+    return computes * others // (others + biases)
+
+
+@njit(cache=True)
 def _store_share(w, loads, first, count):  # type: ignore[no-untyped-def]
     """Part of a result's computes in which the stores of the one before must be done: until the bias loads begin."""
     total, bias = np.int64(1), np.int64(0)
@@ -331,7 +398,7 @@ def _store_share(w, loads, first, count):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def emit_steps(w, bases, offsets, state, loads, stores, runs, pieces, out, at, room):  # type: ignore[no-untyped-def]
+def emit_steps(w, bases, offsets, state, loads, ahead, stores, runs, pieces, out, at, room):  # type: ignore[no-untyped-def]
     """Emit whole steps while `room` commands are left for one; returns the number of commands in `out`. `state` carries
     on from call to call; its STEP is the number of steps when all is emitted."""
     info, following = np.zeros(STEP_FIELDS, np.int64), np.zeros(STEP_FIELDS, np.int64)
@@ -343,15 +410,9 @@ def emit_steps(w, bases, offsets, state, loads, stores, runs, pieces, out, at, r
         computes = runs_of(w, info) * taps * -(-(info[IN_1] - info[IN_0]) // w.dim)
         computes *= -(-(info[OUT_1] - info[OUT_0]) // w.dim)
         at = _put_stores(out, at, stores, state, -1, info[RESULT] - 1)
-        count, start = 0, 0
-        if step == 0:
-            count = step_loads(w, info, bases, offsets, runs, pieces, loads, 0)
-            start = _plan_first_loads(w, loads, count, computes)
-        first = count
-        if step + 1 < steps:
-            place_step(w, step + 1, following)
-            count = step_loads(w, following, bases, offsets, runs, pieces, loads, count)
-            _spread_loads(loads, first, count, start, computes)
+        first, count = _plan_loads(
+            w, step, steps, following, bases, offsets, runs, pieces, loads, ahead, state, computes
+        )
         state[LOAD_HEAD], state[LOAD_COUNT] = 0, count
         run_count = place_runs(w, info, runs)
         if info[REDUCTION_TILE] == w.reduction_tiles - 1:

@@ -13,31 +13,11 @@ from simulator.isa_compiled import encode_accumulator, encode_span
 
 (
     REPEAT, IMAGE_0, IMAGE_1, ROW_0, ROW_1, COLUMN_0, COLUMN_1, OUT_0, OUT_1, KROW_0, KROW_1, KCOL_0, KCOL_1,
-    IN_0, IN_1, PIXEL_TILE, CHANNEL_TILE, REDUCTION_TILE, RESULT, A_FILL, B_FILL, A_LOADS, B_LOADS,
+    IN_0, IN_1, PIXEL_TILE, CHANNEL_TILE, REDUCTION_TILE, RESULT, A_LOADS, B_LOADS,
     A_BASE, B_BASE, C_BASE, STEP_FIELDS,
-) = range(27)  # fmt: skip
+) = range(25)  # fmt: skip
 
 FUNCT_A, FUNCT_B, FUNCT_BIAS = 2, 1, 14
-
-
-@njit(cache=True)
-def _a_fill(w, repeat, pixel, step):  # type: ignore[no-untyped-def]
-    """How many times A's buffers were given away before this step."""
-    if w.a_place == 2:
-        return repeat
-    if w.a_place == 0 and (w.reduction_tiles > 1 or (w.channels_outer and w.pixel_tiles > 1)):
-        return step
-    return repeat * w.pixel_tiles + pixel
-
-
-@njit(cache=True)
-def _b_fill(w, repeat, channel, step):  # type: ignore[no-untyped-def]
-    """How many times B's buffers were given away before this step."""
-    if w.b_place == 2:
-        return repeat
-    if w.b_place == 0 and (w.reduction_tiles > 1 or (not w.channels_outer and w.channel_tiles > 1)):
-        return step
-    return repeat * w.channel_tiles + channel
 
 
 @njit(cache=True)
@@ -68,24 +48,11 @@ def place_step(w, step, info):  # type: ignore[no-untyped-def]
     _span_of(reduction // (kcol_tiles * in_tiles), w.tile_kernel_rows, w.kernel_rows, info, KROW_0)
     _span_of(reduction // in_tiles % kcol_tiles, w.tile_kernel_columns, w.kernel_columns, info, KCOL_0)
     _span_of(reduction % in_tiles, w.tile_in_channels, w.in_channels, info, IN_0)
-    info[A_FILL], info[B_FILL] = _a_fill(w, repeat, pixel, step), _b_fill(w, repeat, channel, step)
     first_kernel = info[KROW_0] == 0 and info[KCOL_0] == 0
-    if w.a_place == 0:
-        before = (step - 1) // w.reduction_tiles
-        tiles = w.channel_tiles * w.pixel_tiles
-        last = before % w.pixel_tiles if w.channels_outer else before // w.channel_tiles % w.pixel_tiles
-        info[A_LOADS] = step == 0 or _a_fill(w, before // tiles, last, step - 1) != info[A_FILL]
-    else:
-        info[A_LOADS] = channel == 0 and first_kernel
-    if w.b_place == 0:
-        before = (step - 1) // w.reduction_tiles
-        tiles = w.channel_tiles * w.pixel_tiles
-        last = before // w.pixel_tiles % w.channel_tiles if w.channels_outer else before % w.channel_tiles
-        info[B_LOADS] = step == 0 or _b_fill(w, before // tiles, last, step - 1) != info[B_FILL]
-    else:
-        info[B_LOADS] = pixel == 0
-    info[A_BASE] = w.a_base_1 if info[A_FILL] % w.a_copies else w.a_base_0
-    info[B_BASE] = w.b_base_1 if info[B_FILL] % w.b_copies else w.b_base_0
+    info[A_LOADS] = (channel == 0 and first_kernel) if w.a_place else step % w.a_period == 0
+    info[B_LOADS] = pixel == 0 if w.b_place else step % w.b_period == 0
+    info[A_BASE] = w.a_base_1 if step // w.a_period % w.a_copies else w.a_base_0
+    info[B_BASE] = w.b_base_1 if step // w.b_period % w.b_copies else w.b_base_0
     info[C_BASE] = w.c_base_1 if result % w.c_copies else w.c_base_0
 
 
@@ -106,6 +73,14 @@ def runs_of(w, info):  # type: ignore[no-untyped-def]
     """Runs of up to DIM output columns in the step's pixel tile."""
     lines = (info[IMAGE_1] - info[IMAGE_0]) * (info[ROW_1] - info[ROW_0])
     return lines * -(-(info[COLUMN_1] - info[COLUMN_0]) // w.dim)
+
+
+@njit(cache=True)
+def first_run_lacks(w, width):  # type: ignore[no-untyped-def]
+    """Columns by which the first run of a line of `width` columns is short of DIM. The last run must be full: it shares
+    its cycles with the next weights' preload, which takes DIM whatever the run's rows. (A transposed A has its blocks
+    from the line's start, and passes the transposer DIM rows at a time anyway.)"""
+    return 0 if w.transpose_a else -width % w.dim
 
 
 @njit(cache=True)
@@ -178,7 +153,8 @@ def _a_columns(w, info, loads, count, address, local, state, span, k_0, k_1, pla
             end = span[1]
         if kind:
             first = max(0, (column - (w.a_kernel_columns - 1) * w.column_dilation) // w.column_stride)
-            here = (need[0], need[1] + first // w.dim)
+            lacks = first_run_lacks(w, info[COLUMN_1] - info[COLUMN_0])
+            here = (need[0], need[1] + (first + lacks) // w.dim)
             source = address + column * w.column_step * w.a_stride * w.input_bytes
             zero = zero_row or kind == 2
             count = _a_segment(

@@ -16,7 +16,7 @@ import numpy as np
 from model_ir.errors import InputError
 from simulator.accelerator import Accelerator
 from simulator.array_nest import ArrayNest
-from simulator.mapping import Buffers, Mapping, ceil_div, check_legal, input_extent, tile_counts
+from simulator.mapping import Buffers, Mapping, TileCounts, ceil_div, check_legal, input_extent, tile_counts
 
 PLACES = {"tile": 0, "panel": 1, "whole": 2}
 FIELD_LIMIT = (1 << 16) - 1
@@ -76,6 +76,8 @@ class Walk(NamedTuple):
     channels_outer: int
     a_place: int
     b_place: int
+    a_period: int
+    b_period: int
 
     a_kernel_rows: int
     a_kernel_columns: int
@@ -180,6 +182,8 @@ def walk_of(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> Walk
         channels_outer=int(mapping.order == "channels_outer"),
         a_place=PLACES[mapping.a_placement],
         b_place=PLACES[mapping.b_placement],
+        a_period=_a_period(mapping, counts),
+        b_period=_b_period(mapping, counts),
         a_kernel_rows=taps[0],
         a_kernel_columns=taps[1],
         # One kernel position needs only the pixels under it: the loads skip the ones between.
@@ -206,6 +210,26 @@ def walk_of(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> Walk
         c_base_1=_second_base(c_rows, accelerator.accumulator_rows, accelerator.accumulator.banks),
         os_blocks_per_result=_os_blocks_per_result(accelerator),
     )
+
+
+def _a_period(mapping: Mapping, counts: TileCounts) -> int:
+    """Steps for which A's buffer keeps the same contents."""
+    if mapping.a_placement == "whole":
+        return counts.pixels * counts.channels * counts.reduction
+    if mapping.a_placement == "panel":
+        return counts.channels * counts.reduction
+    moves_on = counts.reduction > 1 or (mapping.order == "channels_outer" and counts.pixels > 1)
+    return 1 if moves_on else counts.channels
+
+
+def _b_period(mapping: Mapping, counts: TileCounts) -> int:
+    """Steps for which B's buffer keeps the same contents."""
+    if mapping.b_placement == "whole":
+        return counts.pixels * counts.channels * counts.reduction
+    if mapping.b_placement == "panel":
+        return counts.pixels * counts.reduction
+    moves_on = counts.reduction > 1 or (mapping.order == "pixels_outer" and counts.channels > 1)
+    return 1 if moves_on else counts.pixels
 
 
 def record_of(walk: Walk) -> Any:

@@ -23,10 +23,10 @@ from simulator.engine_state import (
     P_BUS, P_DIM, P_IN_BYTES, P_IN_FLIGHT, P_LATENCY, P_PER_BEAT, P_PORT, P_REQUEST, P_SCALE_LATENCY, P_SCALE_UNITS,
     P_SP_BANK_SHIFT, P_SP_QUEUE, P_TRACKED, QUEUE_RING, Q_ACCUMULATE, Q_ADDRESS, Q_BLOCK, Q_BYTES, Q_LOCAL, Q_REPEATS,
     Q_SCALED, Q_SIZE, Q_TIME, Q_TRACKER, Q_WIDE, RESPONSE, RESPONSES, ROW_QUEUE, R_ACTIVE, R_ADDRESS, R_BEATS,
-    R_BYTES, R_DONE, R_HEAD, R_ISSUED, R_LEFT, R_MEMORY_FREE, R_NEXT, R_PORT_FREE, R_REQUESTS, R_TAIL, S_ISSUE_LD,
-    TRACKER, U_COMMAND, U_SIZE, U_SLOT, U_TIME, WRITE_BANK, WRITE_RING, WRITE_TIME, W_ACCUMULATES, W_BANK, W_HEAD,
-    W_LAST, W_NEXT, W_OUT, W_REPEAT, W_SCALE_FREE, W_SENT, W_TAIL, W_TIME, Z_ACCUMULATE, Z_BLOCK, Z_BYTES, Z_COLUMN,
-    Z_COLUMNS, Z_HELD, Z_HELD_KEY, Z_HELD_LAST, Z_HELD_SINCE, Z_LOCAL, Z_NEXT, Z_SINCE, Z_TRACKER, Z_VALID,
+    R_BYTES, R_DONE, R_HEAD, R_ISSUED, R_LEFT, R_MEMORY_FREE, R_MERGER_FREE, R_NEXT, R_PORT_FREE, R_REQUESTS, R_TAIL,
+    S_ISSUE_LD, TRACKER, U_COMMAND, U_SIZE, U_SLOT, U_TIME, WRITE_BANK, WRITE_RING, WRITE_TIME, W_ACCUMULATES, W_BANK,
+    W_HEAD, W_LAST, W_NEXT, W_OUT, W_REPEAT, W_SCALE_FREE, W_SENT, W_TAIL, W_TIME, Z_ACCUMULATE, Z_BLOCK, Z_BYTES,
+    Z_COLUMN, Z_COLUMNS, Z_HELD, Z_HELD_KEY, Z_HELD_LAST, Z_HELD_SINCE, Z_LOCAL, Z_NEXT, Z_SINCE, Z_TRACKER, Z_VALID,
 )  # fmt: skip
 # isort: on
 
@@ -180,10 +180,15 @@ def _request(m, t):  # type: ignore[no-untyped-def]
     at_port = max(t + 2 + m[P_PORT], m[R_PORT_FREE])
     m[R_PORT_FREE] = at_port + 1
     first = max(at_port + m[P_LATENCY], m[R_MEMORY_FREE])
-    m[R_MEMORY_FREE] = first + beats * m[P_PER_BEAT]
+    arrival = max(first + m[P_PORT], m[R_MERGER_FREE])
+    m[R_MEMORY_FREE] = max(first, arrival - m[P_PORT]) + beats * m[P_PER_BEAT]
+    # The merger takes the next response once this one is read and passed on; when the last useful beat is the one before
+    # the last, both end in one cycle and it notices a cycle later (BeatMerger.scala).
+    late = m[P_PER_BEAT] == 1 and (m[R_ADDRESS] % size + useful - 1) // m[P_BUS] == beats - 2
+    m[R_MERGER_FREE] = arrival + (beats - 1) * m[P_PER_BEAT] + (2 if late else 1)
     d = RESPONSE + m[W_TAIL] % RESPONSES * D_SIZE
     row_bytes = m[P_DIM] * (m[P_ACC_BYTES] if m[q + Q_WIDE] else m[P_IN_BYTES])
-    m[d + D_FIRST], m[d + D_SHIFT], m[d + D_BYTES] = first + m[P_PORT], m[R_ADDRESS] & (size - 1), useful
+    m[d + D_FIRST], m[d + D_SHIFT], m[d + D_BYTES] = arrival, m[R_ADDRESS] & (size - 1), useful
     m[d + D_ROW] = m[q + Q_LOCAL] + m[q + Q_BLOCK] * (m[R_DONE] // row_bytes)
     m[d + D_OFFSET], m[d + D_TRACKER], m[d + D_BLOCK] = m[R_DONE] % row_bytes, m[q + Q_TRACKER], m[q + Q_BLOCK]
     m[d + D_WIDE], m[d + D_REPEATS], m[d + D_SCALED] = m[q + Q_WIDE], m[q + Q_REPEATS], m[q + Q_SCALED]

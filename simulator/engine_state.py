@@ -57,8 +57,8 @@ K_VALID, K_SLOT, K_LEFT, K_START, K_SIZE = range(5)
 # Reader (r): the row being requested; responses wait in `responses` until their beats arrive.
 (
     R_NEXT, R_HEAD, R_TAIL, R_ACTIVE, R_ADDRESS, R_LEFT, R_DONE, R_ROW, R_ISSUED, R_PORT_FREE, R_MEMORY_FREE,
-    R_REQUESTS, R_BYTES, R_BEATS
-) = range(256, 270)  # fmt: skip
+    R_REQUESTS, R_BYTES, R_BEATS, R_MERGER_FREE
+) = range(256, 271)  # fmt: skip
 Q_ADDRESS, Q_BYTES, Q_LOCAL, Q_TRACKER, Q_BLOCK, Q_WIDE, Q_REPEATS, Q_SCALED, Q_ACCUMULATE, Q_TIME, Q_SIZE = range(11)
 D_FIRST, D_SHIFT, D_BYTES, D_ROW, D_OFFSET, D_TRACKER, D_BLOCK, D_WIDE, D_REPEATS, D_SCALED, D_ACCUMULATE, D_SIZE = (
     range(12)

@@ -46,34 +46,45 @@ def solve(
         raise InputError("time_limit_seconds", "must be positive", value=time_limit_seconds)
     started = perf_counter()
     baseline = _baseline(nest, accelerator)
-    answers: list[Answer] = []
-    to_beat: tuple[int, int] | None = None
-    for kernel in _kernels(nest):
-        space = space_of(nest, accelerator, kernel)
-        least = (least_cycles(space), least_bytes(space))
-        if to_beat == (least if objective == "cycles" else least[::-1]):
-            break
-        left = max(0.01, time_limit_seconds - (perf_counter() - started))
-        hint = baseline.mapping if baseline else None
-        answer = solve_space(space, objective, left, hint=hint, to_beat=to_beat)
-        if answer is not None:
-            answers.append(answer)
-            if answer.cost is not None:
-                key = _key(answer.cost, objective)
-                to_beat = key if to_beat is None else min(to_beat, key)
+    floor = _ordered(least_cycles(nest, accelerator), least_bytes(nest, accelerator), objective)
+    answers = _answers(nest, accelerator, objective, started + time_limit_seconds, baseline, floor)
     if baseline is None and all(answer.mapping is None for answer in answers):
         # Nothing fits, which this says, or the time was too short to find what does.
         mapping = smallest_mapping(nest, accelerator)
         check_legal(nest, mapping, accelerator)
         baseline = _Baseline(mapping=mapping, cost=analytical(nest, mapping, accelerator))
-    return _verdict(answers, baseline, objective, perf_counter() - started)
+    return _verdict(answers, baseline, objective, floor, perf_counter() - started)
 
 
-def _kernels(nest: ArrayNest) -> list[tuple[int, int]]:
-    """All kernel tiles, the whole kernel first: it is nearly always the best, and the others need only try to beat
-    it."""
-    kernels = product(range(nest.kernel_rows, 0, -1), range(nest.kernel_columns, 0, -1))
-    return list(kernels)
+def _answers(
+    nest: ArrayNest,
+    accelerator: Accelerator,
+    objective: Objective,
+    deadline: float,
+    baseline: _Baseline | None,
+    floor: tuple[int, int],
+) -> list[Answer]:
+    """One program for every kernel tile, the whole kernel first: it is nearly always the best, and the others need only
+    try to beat it. An answer without a mapping stands for what the time did not suffice for."""
+    answers: list[Answer] = []
+    best: tuple[int, int] | None = None
+    for kernel in product(range(nest.kernel_rows, 0, -1), range(nest.kernel_columns, 0, -1)):
+        if best == floor:
+            break
+        if perf_counter() >= deadline:
+            answers.append(Answer(mapping=None, cost=None, bound=floor[0], tie_bound=floor[1], branches=0, conflicts=0))
+            break
+        limit = best[0] if best else int(baseline.cost.cycles) if baseline else None
+        space = space_of(nest, accelerator, kernel, limit if objective == "cycles" else None)
+        hint = baseline.mapping if baseline and best is None else None
+        answer = solve_space(space, objective, deadline, floor, hint=hint, to_beat=best)
+        if answer is None:
+            continue
+        answers.append(answer)
+        if answer.cost is not None:
+            key = _key(answer.cost, objective)
+            best = key if best is None else min(best, key)
+    return answers
 
 
 def _baseline(nest: ArrayNest, accelerator: Accelerator) -> _Baseline | None:
@@ -88,6 +99,7 @@ def _verdict(
     answers: list[Answer],
     baseline: _Baseline | None,
     objective: Objective,
+    floor: tuple[int, int],
     seconds: float,
 ) -> tuple[Mapping, Solve]:
     """The best answer of all programs, or the heuristic's where that lies outside every program's space and is
@@ -101,11 +113,10 @@ def _verdict(
         note = "Gemmini's heuristic: better than all that the program found"
         candidates.append((_key(baseline.cost, objective), baseline.mapping, note))
     (first, second), mapping, note = min(candidates, key=lambda candidate: candidate[0])
-    bound = min((answer.bound for answer in answers), default=0)
-    tie_bound = min((answer.tie_bound for answer in answers), default=0)
+    bound, tie_bound = min(((answer.bound, answer.tie_bound) for answer in answers), default=floor)
     return mapping, Solve(
         solver="heuristic" if note else "cp-sat",
-        status="optimal" if not note and (first, second) == (bound, tie_bound) else "feasible",
+        status="optimal" if (first, second) == (bound, tie_bound) else "feasible",
         objective=first,
         bound=min(first, bound),
         tie_objective=second,
@@ -118,5 +129,8 @@ def _verdict(
 
 
 def _key(cost: Cost, objective: Objective) -> tuple[int, int]:
-    cycles, traffic = int(cost.cycles), cost.dram_bytes
+    return _ordered(int(cost.cycles), cost.dram_bytes, objective)
+
+
+def _ordered(cycles: int, traffic: int, objective: Objective) -> tuple[int, int]:
     return (cycles, traffic) if objective == "cycles" else (traffic, cycles)

@@ -16,6 +16,7 @@ from mapper.mapping_plans import UNITS, Plan, plan_of, plans, wholes_of
 from mapper.solve import Objective
 from mapper.tile_options import (
     Options,
+    least_array_cycles,
     numbers_of_tile,
     out_channel_numbers,
     out_channel_options,
@@ -58,13 +59,20 @@ class Answer:
     conflicts: int
 
 
-def space_of(nest: ArrayNest, accelerator: Accelerator, kernel: tuple[int, int]) -> Space:
-    """The non-dominated choices of `nest` under `kernel` (kernel_rows, kernel_columns)."""
+def space_of(
+    nest: ArrayNest, accelerator: Accelerator, kernel: tuple[int, int], cycles_limit: int | None = None
+) -> Space:
+    """The non-dominated choices of `nest` under `kernel` (kernel_rows, kernel_columns), without those of which the
+    array alone takes more than `cycles_limit`."""
+    array_limit = None
+    if cycles_limit is not None:
+        ramp = ramps(nest, accelerator)
+        array_limit = (cycles_limit - ramp.before_compute - ramp.after_compute) // weight_blocks(nest, accelerator)
     return Space(
         nest=nest,
         accelerator=accelerator,
         kernel=kernel,
-        pixels=pixel_options(nest, accelerator, kernel),
+        pixels=pixel_options(nest, accelerator, kernel, array_limit),
         channels=out_channel_options(nest, accelerator),
         plans=plans(nest, accelerator, kernel),
     )
@@ -73,7 +81,8 @@ def space_of(nest: ArrayNest, accelerator: Accelerator, kernel: tuple[int, int])
 def solve_space(
     space: Space,
     objective: Objective,
-    time_limit_seconds: float,
+    deadline: float,
+    floor: tuple[int, int],
     *,
     hint: Mapping | None = None,
     to_beat: tuple[int, int] | None = None,
@@ -81,23 +90,22 @@ def solve_space(
     """The best mapping in `space`, or None where it holds no legal one, or none with a first number as good as
     `to_beat`'s (and, where that is the least possible, a smaller second number).
 
-    Deterministic unless the time runs out: one worker, fixed seed.
+    `deadline` is a time of perf_counter, `floor` what no mapping of the nest goes below. Deterministic unless the time
+    runs out: one worker, fixed seed.
     """
     from ortools.sat.python import cp_model
 
-    if not space.plans:
+    if not space.plans or not len(space.pixels):
         return None
-    deadline = perf_counter() + time_limit_seconds
     program = _Program(space, cp_model)
     if hint is not None:
         program.hint(hint)
     goals = [program.cycles, program.bytes] if objective == "cycles" else [program.bytes, program.cycles]
     if to_beat is not None:
-        floor = least_cycles(space) if objective == "cycles" else least_bytes(space)
         program.model.add(goals[0] <= to_beat[0])
-        if to_beat[0] <= floor:
+        if to_beat[0] == floor[0]:
             program.model.add(goals[1] < to_beat[1])
-    mapping, bounds, branches, conflicts = None, [0, 0], 0, 0
+    mapping, bounds, branches, conflicts = None, list(floor), 0, 0
     for stage, goal in enumerate(goals):
         program.model.minimize(goal)
         # The choices are few and already reduced: presolve costs ten times the search.
@@ -114,11 +122,13 @@ def solve_space(
         if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
             break
         mapping = program.mapping(solver)
-        bounds[stage] = round(solver.best_objective_bound)
+        bounds[stage] = max(floor[stage], round(solver.best_objective_bound))
         program.model.add(goal <= round(solver.objective_value))
         program.hint(mapping)
     if mapping is None:
-        unknown = Answer(mapping=None, cost=None, bound=0, tie_bound=0, branches=branches, conflicts=conflicts)
+        unknown = Answer(
+            mapping=None, cost=None, bound=floor[0], tie_bound=floor[1], branches=branches, conflicts=conflicts
+        )
         return None if status == cp_model.INFEASIBLE and not program.hinted else unknown
     return Answer(
         mapping=mapping,
@@ -130,17 +140,15 @@ def solve_space(
     )
 
 
-def least_cycles(space: Space) -> int:
-    """Cycles of the best-filled array alone: no choice of any kernel tile has fewer."""
-    ramp = ramps(space.nest, space.accelerator)
-    columns = space.pixels.columns
-    least = int(columns["ws_cycles" if "os_cycles" not in columns else "os_cycles"].min())
-    return ramp.before_compute + weight_blocks(space.nest, space.accelerator) * least + ramp.after_compute
+def least_cycles(nest: ArrayNest, accelerator: Accelerator) -> int:
+    """Cycles of the best-filled array alone; no mapping has fewer."""
+    ramp = ramps(nest, accelerator)
+    array = least_array_cycles(nest, accelerator)
+    return ramp.before_compute + weight_blocks(nest, accelerator) * array + ramp.after_compute
 
 
-def least_bytes(space: Space) -> int:
-    """Compulsory bytes: no choice of any kernel tile has fewer."""
-    nest, accelerator = space.nest, space.accelerator
+def least_bytes(nest: ArrayNest, accelerator: Accelerator) -> int:
+    """Compulsory bytes; no mapping has fewer."""
     whole, everything = wholes_of(nest, accelerator), nest.reduction * nest.out_channels
     bias = bias_block(nest, accelerator).bytes * whole.pixels["output_blocks"]
     once = whole.pixels["a_elements_panel"] * nest.in_channels + everything + nest.pixels * nest.out_channels

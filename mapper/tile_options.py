@@ -52,8 +52,12 @@ class Options:
         return int(np.argmax(good))
 
 
-def pixel_options(nest: ArrayNest, accelerator: Accelerator, kernel: tuple[int, int]) -> Options:
-    """Tiles of (images, out_rows, out_columns) under a kernel tile of (kernel_rows, kernel_columns)."""
+def pixel_options(
+    nest: ArrayNest, accelerator: Accelerator, kernel: tuple[int, int], array_cycles_limit: int | None = None
+) -> Options:
+    """Tiles of (images, out_rows, out_columns) under a kernel tile of (kernel_rows, kernel_columns) that fit the
+    accumulator with one block of channels and take at most `array_cycles_limit` cycles per weight block; perhaps
+    none."""
     images = np.arange(1, nest.images + 1, dtype=np.int64)
     images = images[nondominated([images, _tiles(nest.images, images)])]
     rows = np.arange(1, nest.out_rows + 1, dtype=np.int64)
@@ -61,8 +65,14 @@ def pixel_options(nest: ArrayNest, accelerator: Accelerator, kernel: tuple[int, 
     columns = np.arange(1, nest.out_columns + 1, dtype=np.int64)
     columns = columns[nondominated([columns, *_column_numbers(nest, columns, kernel[1], accelerator)])]
     images, rows, columns = (axis.ravel() for axis in np.meshgrid(images, rows, columns, indexing="ij"))
+    fitting = images * rows * columns <= accelerator.accumulator_rows
+    images, rows, columns = images[fitting], rows[fitting], columns[fitting]
     numbers = pixel_numbers(nest, accelerator, (images, rows, columns), kernel)
-    return _options(np.stack((images, rows, columns), axis=1), numbers)
+    sizes = np.stack((images, rows, columns), axis=1)
+    if array_cycles_limit is not None:
+        good = numbers.get("os_cycles", numbers["ws_cycles"]) <= array_cycles_limit
+        sizes, numbers = sizes[good], {name: column[good] for name, column in numbers.items()}
+    return _options(sizes, numbers)
 
 
 def pixel_numbers(
@@ -99,6 +109,16 @@ def pixel_numbers(
         numbers |= {f"a_rows_{window}": images * height * width}
         numbers |= {f"a_{unit}_{window}": pixels for unit in ("beats", "requests", "elements")}
     return numbers
+
+
+def least_array_cycles(nest: ArrayNest, accelerator: Accelerator) -> int:
+    """Fewest cycles per weight block of any pixel tile: whole images and lines, and the columns cut at best (a cut may
+    help: a short last block takes more cycles than it has columns)."""
+    columns = np.arange(1, nest.out_columns + 1, dtype=np.int64)
+    whole = np.ones_like(columns)
+    kernel = (nest.kernel_rows, nest.kernel_columns)
+    numbers = pixel_numbers(nest, accelerator, (nest.images * whole, nest.out_rows * whole, columns), kernel)
+    return int(numbers.get("os_cycles", numbers["ws_cycles"]).min())
 
 
 def numbers_of_tile(nest: ArrayNest, accelerator: Accelerator, tile: Tile) -> dict[str, int]:

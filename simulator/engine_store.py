@@ -185,6 +185,13 @@ def dispatch(m, t):  # type: ignore[no-untyped-def]
                 m[V_D_NEXT] = gone if gone < NEVER else NEVER
                 return
             break
+    held = m[P_SP_QUEUE] + 1
+    if 0 <= bank < ACC_BANK_BIT and number >= held:
+        # Four pipeline stages and the bank's output register hold what the writer has not taken.
+        oldest = ITEM + (number - held) % ITEMS * I_SIZE
+        if m[oldest + I_BANK] == bank and m[oldest + I_ACCEPT] > t:
+            m[V_D_NEXT] = m[oldest + I_ACCEPT]
+            return
     if bank >= 0 and _bank_busy(m, t, bank):
         m[V_D_NEXT] = t + 1
         return

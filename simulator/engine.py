@@ -2,8 +2,9 @@
 `functional`'s.
 
 The units are those of Gemmini's RTL (ucb-bar/gemmini at 8c3f992), each with its queues and registers: front end and
-reservation station (`engine_front`), load path (`engine_load`), execute controller and mesh (`engine_execute`), store
-path (`engine_store`), driven by one clock (`engine_kernel`) that skips the cycles in which nothing can happen.
+reservation station (`engine_front`), load path (`engine_load`), execute controller and mesh (`engine_decide`,
+`engine_execute`), store path (`engine_store`), driven by one clock (`engine_kernel`) that skips the cycles in which
+nothing can happen.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ from __future__ import annotations
 import numpy as np
 
 from simulator.engine_compile import compiled
-from simulator.engine_execute import complete_execute, execute, next_completion, unroll
+from simulator.engine_decide import unroll
+from simulator.engine_execute import complete_execute, execute, next_completion
 from simulator.engine_front import allocate, arrive, issue, queue_of
 from simulator.engine_load import complete_load, load_controller, reader, write_row, zero_writer
 from simulator.engine_store import complete_store, dispatch, store_controller, writer

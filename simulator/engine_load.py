@@ -182,8 +182,8 @@ def _request(m, t):  # type: ignore[no-untyped-def]
     first = max(at_port + m[P_LATENCY], m[R_MEMORY_FREE])
     arrival = max(first + m[P_PORT], m[R_MERGER_FREE])
     m[R_MEMORY_FREE] = max(first, arrival - m[P_PORT]) + beats * m[P_PER_BEAT]
-    # The merger takes the next response once this one is read and passed on; when the last useful beat is the one before
-    # the last, both end in one cycle and it notices a cycle later (BeatMerger.scala).
+    # The merger takes the next response once this one is read and passed on; when the last useful beat is the one
+    # before the last, both end in one cycle and it notices a cycle later (BeatMerger.scala).
     late = m[P_PER_BEAT] == 1 and (m[R_ADDRESS] % size + useful - 1) // m[P_BUS] == beats - 2
     m[R_MERGER_FREE] = arrival + (beats - 1) * m[P_PER_BEAT] + (2 if late else 1)
     d = RESPONSE + m[W_TAIL] % RESPONSES * D_SIZE

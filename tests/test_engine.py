@@ -1,5 +1,6 @@
 import gzip
 import json
+import os
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from micro_rows import MICRO_ROWS
 from simulator_programs import BASE, ROOT, gemmini, tiled_matmul
 
 from model_ir.errors import InputError
-from simulator import isa
+from simulator import compile_cache, isa
 from simulator.accelerator import Memory
 from simulator.cost import STALL_CAUSES
 from simulator.engine import simulate
@@ -167,3 +168,17 @@ def test_raw_commands_that_cannot_run_are_named(commands, named):
 def test_an_impossible_memory_is_refused():
     with pytest.raises(InputError, match="latency_cycles"):
         simulate(isa.program_of([]), gemmini(), memory=Memory(latency_cycles=0, cycles_per_beat=1))
+
+
+def test_indexes_older_than_a_compiled_source_are_dropped(tmp_path, monkeypatch):
+    cache = tmp_path / "__pycache__"
+    cache.mkdir()
+    for name, age in (("engine_front.py", 100), ("engine_load.py", 50)):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (1000 - age, 1000 - age))
+    for name, stamp in (("engine_front.f-1.py311.nbi", 920), ("engine_load.f-1.py311.nbi", 960)):
+        (cache / name).touch()
+        os.utime(cache / name, (stamp, stamp))
+    monkeypatch.setattr(compile_cache, "__file__", str(tmp_path / "compile_cache.py"))
+    assert compile_cache.drop_stale_indexes() == 1
+    assert [path.name for path in cache.iterdir()] == ["engine_load.f-1.py311.nbi"]

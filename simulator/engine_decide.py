@@ -1,0 +1,237 @@
+"""What the execute controller does next (TransposePreloadUnroller, ExecuteController .scala): commands into
+operations.
+
+It looks at three commands and decides on a preload alone, a compute overlapped with the next preload, a compute
+alone, a configuration, or a flush of the mesh. `engine_execute` fires the rows of what is decided here.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simulator.command_check import bits
+from simulator.engine_compile import compiled, inlined
+from simulator.engine_front import release, row_key
+
+# isort: off
+from simulator.engine_state import (
+    COMMANDS, COMPUTING, ENTRY, EXECUTE, E_SIZE, E_STARTED, FIRST_COMPUTE, FIRST_PRELOAD, FLUSH, MUL_ONLY,
+    MUL_PRELOAD, NEVER, PAST, PLAIN, PRELOAD_ONLY, P_DIM, P_EX_QUEUE, P_MIN_ROWS, QUEUE_RING, SECOND_PRELOAD,
+    S_ISSUE_EX, TAGS, TAG_RING, T_ENTERED, T_KEY, T_LEFT, T_SIZE, T_SLOT, UNROLLER, U_COMMAND, U_SIZE, U_SLOT, U_TIME,
+    U_VARIANT, X_A, X_A_ON, X_A_ROWS, X_A_STRIDE, X_A_T, X_B, X_B_ON, X_B_ROWS, X_B_T, X_CQ_HEAD, X_CQ_TAIL,
+    X_C_ACCUMULATES, X_C_KEY, X_C_ROWS, X_C_SLOT, X_C_STRIDE, X_D, X_D_ON, X_D_ROWS, X_FIRST, X_MACS, X_MACS_COLUMNS,
+    X_NA, X_NB, X_ND, X_NEXT, X_OP, X_PENDING0, X_PENDING1, X_ROW, X_STATE, X_STRIDE, X_TAG_TAIL, X_TOTAL, X_UNROLL,
+    X_UNROLL_ON, X_UQ_HEAD, X_UQ_TAIL, X_U_NEXT, X_WS,
+)  # fmt: skip
+# isort: on
+
+
+@compiled
+def unroll(m, t, funct, rs1):  # type: ignore[no-untyped-def]
+    """Move one command from the unroller into the command queue, splitting preloads when B is transposed."""
+    m[X_U_NEXT] = NEVER
+    held = m[X_UQ_TAIL] - m[X_UQ_HEAD]
+    if held == 0:
+        return
+    record = UNROLLER + m[X_UQ_HEAD] % 4 * U_SIZE
+    if m[record + U_TIME] >= t:
+        m[X_U_NEXT] = t + 1
+        return
+    if m[X_CQ_TAIL] - m[X_CQ_HEAD] >= m[P_EX_QUEUE]:
+        return
+    follows = UNROLLER + (m[X_UQ_HEAD] + 1) % 4 * U_SIZE
+    has_next = held > 1 and m[follows + U_TIME] < t
+    i = m[record + U_COMMAND]
+    preload = funct[i] == 6
+    if preload and m[X_UNROLL] == 0 and m[X_UNROLL_ON] and not has_next:
+        return
+    split = preload and m[X_UNROLL_ON] and has_next and funct[m[follows + U_COMMAND]] == 4
+    out = COMMANDS + m[X_CQ_TAIL] % QUEUE_RING * U_SIZE
+    m[out + U_TIME], m[out + U_COMMAND], m[out + U_SLOT], m[out + U_VARIANT] = t, i, m[record + U_SLOT], PLAIN
+    keep = False
+    if split and m[X_UNROLL] == 0:
+        m[out + U_SLOT], m[out + U_VARIANT], m[X_UNROLL], keep = -1, FIRST_PRELOAD, 1, True
+    elif m[X_UNROLL] == 1:
+        m[out + U_COMMAND], m[out + U_SLOT], m[out + U_VARIANT] = m[follows + U_COMMAND], -1, FIRST_COMPUTE
+        m[X_UNROLL], keep = 2, True
+    elif m[X_UNROLL] == 2:
+        m[out + U_VARIANT], m[X_UNROLL] = SECOND_PRELOAD, 0
+    elif funct[i] == 0 and bits(rs1[i], 7, 7) == 0:
+        m[X_UNROLL_ON] = bits(rs1[i], 2, 2) & bits(rs1[i], 9, 9)
+    m[X_CQ_TAIL] += 1
+    m[X_NEXT] = min(m[X_NEXT], t + 1)
+    if not keep:
+        m[X_UQ_HEAD] += 1
+        m[S_ISSUE_EX] = min(m[S_ISSUE_EX], t)
+    if m[X_UQ_HEAD] != m[X_UQ_TAIL]:
+        m[X_U_NEXT] = t + 1
+
+
+@compiled
+def in_progress(m, t):  # type: ignore[no-untyped-def]
+    """Whether a result that completes a command is still under way in the mesh at the start of cycle `t`."""
+    for number in range(m[X_TAG_TAIL] - 1, max(m[X_TAG_TAIL] - TAG_RING, -1), -1):
+        tag = TAGS + number % TAG_RING * T_SIZE
+        if m[tag + T_LEFT] < t and m[tag + T_LEFT] != PAST:
+            return False
+        if m[tag + T_SLOT] >= 0 and m[tag + T_ENTERED] < t:
+            return True
+    return False
+
+
+@compiled
+def _hazard(m, t, key0, key1, key2):  # type: ignore[no-untyped-def]
+    """Whether a result under way has exactly one of the three start addresses."""
+    for number in range(m[X_TAG_TAIL] - 1, max(m[X_TAG_TAIL] - TAG_RING, -1), -1):
+        tag = TAGS + number % TAG_RING * T_SIZE
+        if m[tag + T_LEFT] < t and m[tag + T_LEFT] != PAST:
+            return False
+        key = m[tag + T_KEY]
+        if key >= 0 and m[tag + T_ENTERED] < t and key in (key0, key1, key2):
+            return True
+    return False
+
+
+@inlined
+def _key(word):  # type: ignore[no-untyped-def]
+    return row_key(bits(word, 31, 0))
+
+
+@compiled
+def _take_a(m, record, rs1):  # type: ignore[no-untyped-def]
+    i = m[record + U_COMMAND]
+    m[X_A] = _key(rs1[i])
+    m[X_A_ROWS] = bits(rs1[i], 47, 32) if m[X_A_T] else bits(rs1[i], 63, 48)
+    m[X_A_STRIDE], m[X_A_ON] = m[X_STRIDE], 1
+
+
+@compiled
+def _take_b(m, record, rs2):  # type: ignore[no-untyped-def]
+    i = m[record + U_COMMAND]
+    m[X_B] = _key(rs2[i])
+    m[X_B_ROWS] = bits(rs2[i], 47, 32) if m[X_B_T] and not m[X_WS] else bits(rs2[i], 63, 48)
+    m[X_B_ON] = 1
+
+
+@compiled
+def _take_preload(m, record, rs1, rs2):  # type: ignore[no-untyped-def]
+    """D and C of the operation: C becomes the tag of the operation's first row."""
+    i = m[record + U_COMMAND]
+    m[X_D] = -1 if m[record + U_VARIANT] == SECOND_PRELOAD else _key(rs1[i])
+    m[X_D_ROWS] = bits(rs1[i], 47, 32) if m[X_B_T] and m[X_WS] else bits(rs1[i], 63, 48)
+    m[X_D_ON] = 1
+    m[X_C_KEY] = -1 if m[record + U_VARIANT] == FIRST_PRELOAD else _key(rs2[i])
+    m[X_C_ROWS] = bits(rs2[i], 63, 48)
+    m[X_C_ACCUMULATES] = bits(rs2[i], 30, 30)
+    m[X_C_SLOT] = m[record + U_SLOT] if m[X_C_KEY] >= 0 else -1
+
+
+@compiled
+def _begin(m, t, op, head, funct, rs1, rs2):  # type: ignore[no-untyped-def]
+    """Set up operation `op` from the commands at the head of the queue."""
+    c0, c1 = COMMANDS + head % QUEUE_RING * U_SIZE, COMMANDS + (head + 1) % QUEUE_RING * U_SIZE
+    for record in (c0, c1) if op == MUL_PRELOAD else (c0, c0):
+        if m[record + U_SLOT] >= 0:
+            m[ENTRY + m[record + U_SLOT] * E_SIZE + E_STARTED] = t
+    m[X_OP], m[X_STATE] = op, COMPUTING
+    m[X_A], m[X_B], m[X_D], m[X_A_ON], m[X_B_ON], m[X_D_ON] = -1, -1, -1, 0, 0, 0
+    m[X_NA], m[X_NB], m[X_ND], m[X_FIRST], m[X_ROW] = 0, 0, 0, 1, 0
+    m[X_C_KEY], m[X_C_SLOT], m[X_C_ACCUMULATES], m[X_C_ROWS] = -1, -1, 0, 0
+    # Output-stationary A passes the transposer, so it is read one operation ahead.
+    early_a = m[X_A_T] if m[X_WS] else 1 - m[X_A_T]
+    early_b = 0 if m[X_WS] else m[X_B_T]
+    if op == PRELOAD_ONLY:
+        _take_preload(m, c0, rs1, rs2)
+        if early_a:
+            _take_a(m, c1, rs1)
+        if early_b:
+            _take_b(m, c1, rs2)
+    elif op == MUL_PRELOAD:
+        _take_preload(m, c1, rs1, rs2)
+        c2 = COMMANDS + (head + 2) % QUEUE_RING * U_SIZE
+        _take_a(m, c2 if early_a else c0, rs1)
+        _take_b(m, c2 if early_b else c0, rs2)
+    else:
+        if not early_a:
+            _take_a(m, c0, rs1)
+        if not early_b:
+            _take_b(m, c0, rs2)
+    total = m[P_DIM]
+    if m[X_WS] and m[X_D] < 0 and not early_a and not m[X_B_T]:
+        rows_a = m[X_A_ROWS] if m[X_A] >= 0 else 1
+        rows_b = m[X_B_ROWS] if m[X_B] >= 0 else 1
+        total = max(max(rows_a, rows_b), m[P_MIN_ROWS])
+    m[X_TOTAL] = total
+    if op != PRELOAD_ONLY and m[c0 + U_VARIANT] == PLAIN:
+        _count_macs(m, m[c0 + U_COMMAND], funct, rs1, rs2)
+
+
+@compiled
+def _count_macs(m, i, funct, rs1, rs2):  # type: ignore[no-untyped-def]
+    """Multiply-accumulates the compute asks for: rows and columns of A times the columns of the other operand."""
+    if _key(rs1[i]) < 0:
+        return
+    columns = bits(rs2[i], 47, 32)
+    if m[X_WS]:
+        if funct[i] == 4 and i > 0:
+            m[X_MACS_COLUMNS] = bits(rs1[i - 1], 47, 32) if _key(rs1[i - 1]) >= 0 else 0
+        columns = m[X_MACS_COLUMNS]
+    elif _key(rs2[i]) < 0:
+        columns = 0
+    m[X_MACS] += bits(rs1[i], 63, 48) * bits(rs1[i], 47, 32) * columns
+
+
+@compiled
+def decide(m, t, funct, rs1, rs2):  # type: ignore[no-untyped-def]
+    """Waiting for a command in cycle `t`: choose what to do next."""
+    head, held = m[X_CQ_HEAD], m[X_CQ_TAIL] - m[X_CQ_HEAD]
+    while held > 0 and m[COMMANDS + (head + held - 1) % QUEUE_RING * U_SIZE + U_TIME] >= t:
+        held -= 1
+    if held == 0:
+        if not m[X_WS] and in_progress(m, t):
+            m[X_STATE], m[X_NEXT] = FLUSH, t + 1
+        return
+    c0 = COMMANDS + head % QUEUE_RING * U_SIZE
+    f0 = funct[m[c0 + U_COMMAND]]
+    if f0 == 0:
+        if not in_progress(m, t):
+            if m[X_PENDING0] < 0 and m[X_PENDING1] < 0:
+                _configure(m, t, c0, rs1, rs2)
+            else:
+                m[X_NEXT] = t + 1
+            return
+    elif f0 == 6:
+        if held > 1:
+            c1 = COMMANDS + (head + 1) % QUEUE_RING * U_SIZE
+            i0, i1 = m[c0 + U_COMMAND], m[c1 + U_COMMAND]
+            d = np.int64(-1) if m[c0 + U_VARIANT] == SECOND_PRELOAD else _key(rs1[i0])
+            if not _hazard(m, t, d, _key(rs1[i1]), _key(rs2[i1])):
+                _begin(m, t, PRELOAD_ONLY, head, funct, rs1, rs2)
+                return
+    else:
+        op = MUL_ONLY
+        if held > 2:
+            c1, c2 = COMMANDS + (head + 1) % QUEUE_RING * U_SIZE, COMMANDS + (head + 2) % QUEUE_RING * U_SIZE
+            i1, i2 = m[c1 + U_COMMAND], m[c2 + U_COMMAND]
+            if funct[i1] == 6:
+                d = np.int64(-1) if m[c1 + U_VARIANT] == SECOND_PRELOAD else _key(rs1[i1])
+                if not _hazard(m, t, d, _key(rs1[i2]), _key(rs2[i2])):
+                    op = MUL_PRELOAD
+        _begin(m, t, op, head, funct, rs1, rs2)
+        return
+    if in_progress(m, t):
+        if not m[X_WS] or f0 == 0:
+            m[X_STATE] = FLUSH
+        m[X_NEXT] = t + 1
+
+
+@compiled
+def _configure(m, t, record, rs1, rs2):  # type: ignore[no-untyped-def]
+    i = m[record + U_COMMAND]
+    if bits(rs1[i], 7, 7) == 0:
+        m[X_WS], m[X_A_T], m[X_B_T] = bits(rs1[i], 2, 2), bits(rs1[i], 8, 8), bits(rs1[i], 9, 9)
+    m[X_STRIDE], m[X_C_STRIDE] = bits(rs1[i], 31, 16), bits(rs2[i], 63, 48)
+    release(m, t, m[record + U_SLOT], EXECUTE)
+    m[X_CQ_HEAD] += 1
+    m[X_U_NEXT] = min(m[X_U_NEXT], t + 1)
+    m[X_NEXT] = t + 1

@@ -13,7 +13,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from mapper.codegen_steps import STATE_FIELDS, STEP, emit_steps
+from mapper.codegen_plan import STATE_FIELDS, STEP
+from mapper.codegen_steps import emit_steps
 from mapper.codegen_walk import Walk, check_field, record_of, walk_of
 from model_ir.errors import InputError
 from simulator import isa

@@ -1,7 +1,7 @@
-"""Compiled: where each step of the tile walk stands, and the loads that bring its operands on chip.
+"""Compiled: where each step of the tile walk stands, and its runs of output columns on chip and in memory.
 
-A step is one (repeat, pixel tile, output-channel tile, reduction tile). Everything here is a pure function of the Walk
-and the step number; `codegen_steps` puts the commands in order.
+A step is one (repeat, pixel tile, output-channel tile, reduction tile). A run is up to DIM output columns of one line,
+what one compute takes. Everything here is a pure function of the Walk and the step number.
 """
 
 from __future__ import annotations
@@ -9,24 +9,25 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from simulator.isa_compiled import encode_accumulator, encode_span
-
+# numpy integers, so that compiled functions are not specialised on each of them.
 (
     REPEAT, IMAGE_0, IMAGE_1, ROW_0, ROW_1, COLUMN_0, COLUMN_1, OUT_0, OUT_1, KROW_0, KROW_1, KCOL_0, KCOL_1,
     IN_0, IN_1, PIXEL_TILE, CHANNEL_TILE, REDUCTION_TILE, RESULT, A_LOADS, B_LOADS,
     A_BASE, B_BASE, C_BASE, STEP_FIELDS,
-) = range(25)  # fmt: skip
+) = map(np.int64, range(25))  # fmt: skip
+ZERO = np.int64(0)
 
-FUNCT_A, FUNCT_B, FUNCT_BIAS = 2, 1, 14
+inner = njit(cache=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+"""Compiles functions that only compiled functions call."""
 
 
-@njit(cache=True)
+@inner
 def _span_of(index, tile, size, info, at):  # type: ignore[no-untyped-def]
     info[at] = index * tile
     info[at + 1] = min(size, (index + 1) * tile)
 
 
-@njit(cache=True)
+@inner
 def place_step(w, step, info):  # type: ignore[no-untyped-def]
     """Fill `info` (STEP_FIELDS,) with the ranges, buffers and loads of one step."""
     reduction, result = step % w.reduction_tiles, step // w.reduction_tiles
@@ -56,7 +57,7 @@ def place_step(w, step, info):  # type: ignore[no-untyped-def]
     info[C_BASE] = w.c_base_1 if result % w.c_copies else w.c_base_0
 
 
-@njit(cache=True)
+@inner
 def run_index(w, info, block, tap, k_block, run):  # type: ignore[no-untyped-def]
     """Position among the step's computes of one (output-channel block, kernel position, in-channel block, run of
     columns)."""
@@ -68,14 +69,14 @@ def run_index(w, info, block, tap, k_block, run):  # type: ignore[no-untyped-def
     return ((block * runs + run) * taps + tap) * k_blocks + k_block
 
 
-@njit(cache=True)
+@inner
 def runs_of(w, info):  # type: ignore[no-untyped-def]
     """Runs of up to DIM output columns in the step's pixel tile."""
     lines = (info[IMAGE_1] - info[IMAGE_0]) * (info[ROW_1] - info[ROW_0])
     return lines * -(-(info[COLUMN_1] - info[COLUMN_0]) // w.dim)
 
 
-@njit(cache=True)
+@inner
 def first_run_lacks(w, width):  # type: ignore[no-untyped-def]
     """Columns by which the first run of a line of `width` columns is short of DIM. The last run must be full: it shares
     its cycles with the next weights' preload, which takes DIM whatever the run's rows. (A transposed A has its blocks
@@ -83,233 +84,64 @@ def first_run_lacks(w, width):  # type: ignore[no-untyped-def]
     return 0 if w.transpose_a else -width % w.dim
 
 
-@njit(cache=True)
-def append(loads, count, funct, rs1, rs2, cost, need):  # type: ignore[no-untyped-def]
-    """Put one command at the end of a list of (funct, rs1, rs2, cost, need) arrays."""
-    loads[0][count], loads[1][count], loads[2][count] = funct, rs1, rs2
-    loads[3][count], loads[4][count] = cost, need
-    return count + 1
-
-
-@njit(cache=True)
-def load_cost(w, rows, byte_columns):  # type: ignore[no-untyped-def]
-    """Cycles the memory port is busy with an mvin: a beat a cycle, and a request as often as the latency lets it."""
-    beats = -(-byte_columns // w.bus_bytes)
-    requests = -(-byte_columns // w.request_bytes)
-    return rows * max(beats * w.cycles_per_beat, requests * w.cycles_per_request)
-
-
-@njit(cache=True)
-def _line_state(out_0, out_1, stride, tap_0, tap_1, dilation, pad, size, step, first, state):  # type: ignore[no-untyped-def]
-    """Mark each position of a layout's line, from input position `first` in steps of `step`: 0 never read, 1 data, 2
-    outside."""
-    state[:] = 0
-    for tap in range(tap_0, tap_1):
-        for out in range(out_0, out_1):
-            position = out * stride + tap * dilation - pad
-            at = (position - first) // step
-            state[at] = 1 if 0 <= position < size else 2
-
-
-@njit(cache=True)
-def _first_tap(line, out_count, stride, taps, dilation):  # type: ignore[no-untyped-def]
-    """First kernel position (of a tile's) that reads a layout line, and the first output line it does so for."""
-    for tap in range(taps):
-        rest = line - tap * dilation
-        if rest >= 0 and rest % stride == 0 and rest // stride < out_count:
-            return tap, rest // stride
-    return taps - 1, 0
-
-
-@njit(cache=True)
-def _a_segment(w, info, loads, count, address, local, pixels, k_0, k_1, plane_0, zero, need):  # type: ignore[no-untyped-def]
-    """Load (or zero) a run of `pixels` for in-channels k_0..k_1; `address` is that of channel 0 of the first pixel."""
-    row = 0
-    while row < pixels:
-        rows = min(w.dim, pixels - row)
-        k = k_0
-        while k < k_1:
-            columns = min(w.load_columns, k_1 - k)
-            at = local + (plane_0 + (k - k_0) // w.dim) * w.a_plane + row
-            source = 0 if zero else address + (row * w.a_stride * w.column_step + k) * w.input_bytes
-            cost = rows * -(-columns // w.dim) if zero else load_cost(w, rows, columns * w.input_bytes)
-            order = run_index(w, info, 0, need[0], (k - k_0) // w.dim, need[1]) if need[0] >= 0 else 0
-            count = append(loads, count, FUNCT_A, np.uint64(source), encode_span(rows, columns, at), cost, order)
-            k += columns
-        row += rows
-    return count
-
-
-@njit(cache=True)
-def _a_columns(w, info, loads, count, address, local, state, span, k_0, k_1, plane_0, zero_row, need):  # type: ignore[no-untyped-def]
-    """One input line: its runs of data and of zeros, columns span[0]..span[1] of the layout."""
-    column = span[0]
-    while column < span[1]:
-        kind = state[column]
-        end = column + 1
-        while end < span[1] and state[end] == kind:
-            end += 1
-        if zero_row and kind:
-            end = span[1]
-        if kind:
-            first = max(0, (column - (w.a_kernel_columns - 1) * w.column_dilation) // w.column_stride)
-            lacks = first_run_lacks(w, info[COLUMN_1] - info[COLUMN_0])
-            here = (need[0], need[1] + (first + lacks) // w.dim)
-            source = address + column * w.column_step * w.a_stride * w.input_bytes
-            zero = zero_row or kind == 2
-            count = _a_segment(
-                w, info, loads, count, source, local + column, end - column, k_0, k_1, plane_0, zero, here
-            )
-        column = end
-    return count
-
-
-@njit(cache=True)
-def a_loads(w, info, address, loads, count):  # type: ignore[no-untyped-def]
-    """Loads of A for a step that loads it; `address` is the byte address of the repeat's A."""
-    if w.transpose_a:
-        return _transposed_a_loads(w, info, address, loads, count)
-    whole = w.a_place == 2
-    out_0, out_1 = (0, w.out_rows) if whole else (info[ROW_0], info[ROW_1])
-    left_0, left_1 = (0, w.out_columns) if whole else (info[COLUMN_0], info[COLUMN_1])
-    tap_0, tap_1, side_0, side_1 = info[KROW_0], info[KROW_1], info[KCOL_0], info[KCOL_1]
-    if w.a_place:
-        tap_0, tap_1, side_0, side_1 = 0, w.kernel_rows, 0, w.kernel_columns
-    top = out_0 * w.row_stride + tap_0 * w.row_dilation - w.top_pad
-    left = left_0 * w.column_stride + side_0 * w.column_dilation - w.left_pad
-    rows, columns = np.zeros(w.a_height, np.uint8), np.zeros(w.a_width, np.uint8)
-    _line_state(out_0, out_1, w.row_stride, tap_0, tap_1, w.row_dilation, w.top_pad, w.in_rows, w.row_step, top, rows)
-    _line_state(left_0, left_1, w.column_stride, side_0, side_1, w.column_dilation, w.left_pad, w.in_columns,
-                w.column_step, left, columns)  # fmt: skip
-    row_0, row_1 = 0, w.a_height
-    span = (0, w.a_width)
-    if whole:  # earlier tiles brought the lines up to their own ends
-        row_0, row_1 = _new_lines(info[ROW_0], info[ROW_1], w.row_stride // w.row_step, w.kernel_rows, w.row_dilation)
-        span = _new_lines(info[COLUMN_0], info[COLUMN_1], w.column_stride // w.column_step, w.kernel_columns,
-                          w.column_dilation)  # fmt: skip
-    k_0, k_1 = info[IN_0], info[IN_1]
-    plane_0 = k_0 // w.dim if w.a_place else 0
-    image_0 = 0 if whole else info[IMAGE_0]
-    lines_runs = -(-(info[COLUMN_1] - info[COLUMN_0]) // w.dim)
-    height = info[ROW_1] - info[ROW_0]
-    step_rows = w.row_stride // w.row_step
+@inner
+def place_runs(w, info, runs):  # type: ignore[no-untyped-def]
+    """Rows of `runs`: accumulator offset, scratchpad offset of A, output pixel, rows; one per run of up to DIM
+    columns."""
+    at, slot, used = 0, 0, w.dim
+    width = info[COLUMN_1] - info[COLUMN_0]
+    rest = width % w.dim
+    step_rows, step_columns = w.row_stride // w.row_step, w.column_stride // w.column_step
+    image_0, row_0, column_0 = info[IMAGE_0], info[ROW_0], info[COLUMN_0]
+    if w.a_place == 2:
+        image_0, row_0, column_0 = 0, 0, 0
+    line = 0
     for image in range(info[IMAGE_0], info[IMAGE_1]):
-        for row in range(row_0, row_1):
-            if rows[row] == 0:
+        for row in range(info[ROW_0], info[ROW_1]):
+            start = ((image - image_0) * w.a_height + (row - row_0) * step_rows) * w.a_width
+            column, rows = info[COLUMN_0], w.dim - first_run_lacks(w, width)
+            while column < info[COLUMN_1]:
+                rows = min(rows, info[COLUMN_1] - column)
+                runs[at, 0] = line * width + column - info[COLUMN_0]
+                if w.c_slotted and rows == w.dim:
+                    runs[at, 0] = slot * w.c_blocks * w.dim
+                    slot += 1
+                if w.transpose_a:
+                    runs[at, 1] = (column - column_0) // w.dim * w.a_plane
+                else:
+                    runs[at, 1] = start + (column - column_0) * step_columns
+                runs[at, 2] = (image * w.out_rows + row) * w.out_columns + column
+                runs[at, 3] = rows
+                column += rows
+                rows = w.dim
+                at += 1
+            line += 1
+    if w.c_slotted and rest:  # short runs share slots behind the full ones
+        per_line = -(-width // w.dim)
+        short = per_line - 1 if w.transpose_a else 0
+        for end in range(line):
+            if used + rest > w.dim:
+                used = 0
+                slot += 1
+            runs[end * per_line + short, 0] = (slot - 1) * w.c_blocks * w.dim + used
+            used += rest
+    return at
+
+
+@inner
+def place_pieces(w, runs, run_count, pieces):  # type: ignore[no-untyped-def]
+    """Rows of `pieces`: accumulator offset, output pixel, rows, first run, last run; runs that one command can move are
+    one."""
+    count = 0
+    for run in range(run_count):
+        offset, pixel, rows = runs[run, 0], runs[run, 2], runs[run, 3]
+        if count and pieces[count - 1, 2] + rows <= w.dim:
+            last = pieces[count - 1]
+            if last[0] + last[2] == offset and last[1] + last[2] == pixel:
+                last[2] += rows
+                last[4] = run
                 continue
-            line = row - (info[ROW_0] * step_rows if whole else 0)
-            tap, out_row = _first_tap(max(line, 0), height, step_rows, tap_1 - tap_0, w.row_dilation)
-            need = (tap * (info[KCOL_1] - info[KCOL_0]), ((image - info[IMAGE_0]) * height + out_row) * lines_runs)
-            pixel = (image * w.in_rows + top + row * w.row_step) * w.in_columns + left
-            source = address + pixel * w.a_stride * w.input_bytes
-            local = info[A_BASE] + ((image - image_0) * w.a_height + row) * w.a_width
-            count = _a_columns(
-                w, info, loads, count, source, local, columns, span, k_0, k_1, plane_0, rows[row] == 2, need
-            )
-    return count
-
-
-@njit(cache=True)
-def _new_lines(out_0, out_1, stride, taps, dilation):  # type: ignore[no-untyped-def]
-    """Layout lines of the whole operand that this tile needs and the tiles before it did not."""
-    reach = (taps - 1) * dilation + 1
-    first = (out_0 - 1) * stride + reach if out_0 else 0
-    return max(first, 0), (out_1 - 1) * stride + reach
-
-
-@njit(cache=True)
-def _transposed_a_loads(w, info, address, loads, count):  # type: ignore[no-untyped-def]
-    """A stored [in_channel, out_column]: rows of the mvins are channels, their blocks are blocks of pixels."""
-    column_0 = 0 if w.a_place == 2 else info[COLUMN_0]
-    channel_0 = 0 if w.a_place else info[IN_0]
-    k = info[IN_0]
-    while k < info[IN_1]:
-        rows = min(w.dim, info[IN_1] - k)
-        column = info[COLUMN_0]
-        while column < info[COLUMN_1]:
-            columns = min(w.load_columns, info[COLUMN_1] - column)
-            local = info[A_BASE] + (column - column_0) // w.dim * w.a_plane + k - channel_0
-            source = address + (k * w.a_stride + column) * w.input_bytes
-            need = run_index(w, info, 0, 0, (k - info[IN_0]) // w.dim, (column - info[COLUMN_0]) // w.dim)
-            cost = load_cost(w, rows, columns * w.input_bytes)
-            count = append(loads, count, FUNCT_A, np.uint64(source), encode_span(rows, columns, local), cost, need)
-            column += columns
-        k += rows
-    return count
-
-
-@njit(cache=True)
-def b_loads(w, info, address, loads, count):  # type: ignore[no-untyped-def]
-    """Loads of B for a step that loads it; `address` is the byte address of the repeat's B."""
-    if w.transpose_b:
-        return _transposed_b_loads(w, info, address, loads, count)
-    krow_0, kcol_0, in_0 = (0, 0, 0) if w.b_place else (info[KROW_0], info[KCOL_0], info[IN_0])
-    block_0 = info[OUT_0] // w.dim if w.b_place == 2 else 0
-    columns_of_taps = info[KCOL_1] - info[KCOL_0]
-    joined = w.tile_in_channels == w.in_channels  # in-channels of neighbouring kernel positions follow each other
-    depth = info[IN_1] - info[IN_0]
-    length = depth * columns_of_taps if joined else depth
-    positions = 1 if joined else columns_of_taps
-    column = info[OUT_0]
-    while column < info[OUT_1]:
-        columns = min(w.load_columns, info[OUT_1] - column)
-        block = (column - info[OUT_0]) // w.dim
-        for krow in range(info[KROW_0], info[KROW_1]):
-            for position in range(positions):
-                kcol = info[KCOL_0] + position
-                place = (krow - krow_0) * w.b_kernel_columns + kcol - kcol_0
-                local = info[B_BASE] + (block_0 + block) * w.b_plane + place * w.b_channels + info[IN_0] - in_0
-                first = (krow * w.kernel_columns + kcol) * w.in_channels + info[IN_0]
-                row = 0
-                while row < length:
-                    rows = min(w.dim, length - row)
-                    tap = (krow - info[KROW_0]) * columns_of_taps + position + row // depth
-                    need = run_index(w, info, block, tap, row % depth // w.dim, 0)
-                    source = address + ((first + row) * w.b_stride + column) * w.input_bytes
-                    cost = load_cost(w, rows, columns * w.input_bytes)
-                    word = encode_span(rows, columns, local + row)
-                    count = append(loads, count, FUNCT_B, np.uint64(source), word, cost, need)
-                    row += rows
-        column += columns
-    return count
-
-
-@njit(cache=True)
-def _transposed_b_loads(w, info, address, loads, count):  # type: ignore[no-untyped-def]
-    """B stored [out_channel, in_channel]: rows of the mvins are output channels, their blocks are blocks of
-    in-channels."""
-    out_0 = 0 if w.b_place == 2 else info[OUT_0]
-    in_0 = 0 if w.b_place else info[IN_0]
-    row = info[OUT_0]
-    while row < info[OUT_1]:
-        rows = min(w.dim, info[OUT_1] - row)
-        k = info[IN_0]
-        while k < info[IN_1]:
-            columns = min(w.load_columns, info[IN_1] - k)
-            local = info[B_BASE] + (k - in_0) // w.dim * w.b_plane + row - out_0
-            source = address + (row * w.b_stride + k) * w.input_bytes
-            need = run_index(w, info, (row - info[OUT_0]) // w.dim, 0, (k - info[IN_0]) // w.dim, 0)
-            cost = load_cost(w, rows, columns * w.input_bytes)
-            count = append(loads, count, FUNCT_B, np.uint64(source), encode_span(rows, columns, local), cost, need)
-            k += columns
-        row += rows
-    return count
-
-
-@njit(cache=True)
-def bias_loads(w, info, address, pieces, piece_count, loads, count):  # type: ignore[no-untyped-def]
-    """Bias of a new result tile into its accumulator rows: one memory row repeated (stride 0) for each piece of
-    `pieces`."""
-    column = info[OUT_0]
-    while column < info[OUT_1]:
-        columns = min(w.bias_columns, info[OUT_1] - column)
-        block = (column - info[OUT_0]) // w.dim
-        for piece in range(piece_count):
-            rows = pieces[piece, 2]
-            local = encode_accumulator(info[C_BASE] + pieces[piece, 0] + block * w.c_plane, False, False)
-            source = np.uint64(address + column * w.accumulator_bytes)
-            cost = rows * -(-columns // w.dim)
-            need = run_index(w, info, block, 0, 0, pieces[piece, 3])
-            count = append(loads, count, FUNCT_BIAS, source, encode_span(rows, columns, local), cost, need)
-        column += columns
+        pieces[count, 0], pieces[count, 1], pieces[count, 2] = offset, pixel, rows
+        pieces[count, 3], pieces[count, 4] = run, run
+        count += 1
     return count

@@ -30,9 +30,7 @@ def run(arguments: tuple[str, ...], folder: Path) -> tuple[float, dict[str, Any]
 def main() -> None:
     """Print one row a network and one for its rerun with cached schedules."""
     networks = (tuple(sys.argv[1:]),) if len(sys.argv) > 1 else NETWORKS
-    print(
-        f"{'network':32}{'wall s':>8}{'import':>8}{'schedule':>9}{'simulate':>9}{'report':>8}{'simulated Mcycles':>19}"
-    )
+    print(f"{'network':32}{'wall s':>8}{'import':>8}{'schedule':>9}{'simulate':>9}{'simulated Mcycles':>19}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         run(("jet-tagger",), folder)
@@ -46,8 +44,7 @@ def main() -> None:
                     if row["costed_by"] == "simulated" and row["identical_to"] == row["index"]
                 )
                 cells = "".join(
-                    f"{stages[stage]:{width}.2f}"
-                    for stage, width in (("import", 8), ("schedule", 9), ("simulate", 9), ("report", 8))
+                    f"{stages[stage]:{width}.2f}" for stage, width in (("import", 8), ("schedule", 9), ("simulate", 9))
                 )
                 print(f"{' '.join(network) + label:32}{wall:8.2f}{cells}{simulated / 1e6:19.1f}")
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024

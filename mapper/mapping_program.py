@@ -112,6 +112,8 @@ def solve_space(
         for presolve in (program.magnitude > _SAFE_MAGNITUDE, True):
             solver = cp_model.CpSolver()
             solver.parameters.num_workers = 1
+            # Ctrl-C belongs to Python: the solver's own handler ends the process when several solve at once.
+            solver.parameters.catch_sigint_signal = False
             solver.parameters.random_seed = _SEED
             solver.parameters.cp_model_presolve = presolve
             solver.parameters.max_time_in_seconds = max(0.01, deadline - perf_counter())

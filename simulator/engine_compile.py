@@ -8,5 +8,5 @@ from __future__ import annotations
 
 from numba import njit
 
-compiled = njit(cache=True, _nrt=False)
+compiled = njit(cache=True, _nrt=False, nogil=True)
 inlined = njit(cache=True, _nrt=False, inline="always")

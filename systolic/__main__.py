@@ -8,12 +8,9 @@ from types import FrameType
 
 from model_ir.errors import SystolicError
 
-INTERRUPTED_EXIT_CODE = 130
-"""128 + SIGINT, the shell's convention."""
-
 
 def main() -> None:
-    """Run the command line: exit code 0, 1 for infeasible, 2 for bad input, 130 when interrupted."""
+    """Run the command line: exit code 0, 1 for infeasible, 2 for bad input or an interrupted run."""
     from systolic.cli import app
 
     signal.signal(signal.SIGTERM, _interrupt)
@@ -22,13 +19,6 @@ def main() -> None:
     except SystolicError as error:
         sys.stderr.write(f"systolic: error: {_one_line(str(error))}\n")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.stderr.write("systolic: interrupted; nothing was written\n")
-        sys.exit(INTERRUPTED_EXIT_CODE)
-    except BrokenPipeError:
-        # The reader of our output (head, less) left; what is still buffered has nowhere to go.
-        sys.stderr.close()
-        sys.exit(0)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

@@ -75,7 +75,7 @@ def run_job(request: RunRequest, progress: Progress) -> tuple[Path, RunRecord]:
         with _stage("simulate", wall_seconds):
             runs = simulate_layers(layers, schedules, machine, workers=request.workers, progress=progress)
             timelines = timeline_rows(runs, machine, also=request.timelines, slowest=SLOWEST_WITH_TIMELINE)
-        with _stage("report", wall_seconds, progress):
+        with _stage("report", {}, progress):
             facts = machine_facts(machine)
             layer_table = layers_frame(layer_rows(runs, machine))
             header = RunHeader(

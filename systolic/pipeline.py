@@ -117,21 +117,24 @@ def simulate_layers(
     ]
     to_simulate = [index for index in first.values() if layers[index].work is not None]
     results: dict[int, Result] = {}
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        jobs = {
-            pool.submit(
-                lambda i: simulate(layer_program(layers[i], schedules[i], accelerator), accelerator), index
-            ): index
-            for index in to_simulate
-        }
+    pool = ThreadPoolExecutor(workers or os.cpu_count() or 1)
+    try:
+        jobs = {pool.submit(_simulate, layers[index], schedules[index], accelerator): index for index in to_simulate}
         for done, job in enumerate(as_completed(jobs), 1):
             results[jobs[job]] = job.result()
             if progress is not None:
                 progress("simulate", done, len(jobs))
+    finally:
+        # On an error or an interruption, what has not begun is dropped.
+        pool.shutdown(wait=True, cancel_futures=True)
     return tuple(
         _layer_run(layer, plan, results.get(original), original, accelerator)
         for layer, plan, original in zip(layers, schedules, identical, strict=True)
     )
+
+
+def _simulate(layer: Layer, plan: Scheduled | None, accelerator: Accelerator) -> Result:
+    return simulate(layer_program(layer, plan, accelerator), accelerator)
 
 
 def work_key(layer: Layer, plan: Scheduled | None) -> Any:

@@ -31,6 +31,8 @@ def new_run_folder(place: Path) -> Iterator[Path]:
         yield partial
         partial.chmod(0o755)
         _put_in_place(partial, place)
+    except KeyboardInterrupt as interrupt:
+        raise InputError(str(place), "interrupted; nothing was written") from interrupt
     except OSError as error:
         raise InputError(str(place), f"cannot write the run: {error.strerror or error}") from error
     finally:

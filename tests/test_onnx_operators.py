@@ -13,11 +13,10 @@ import pytest
 from onnx import TensorProto, defs, helper, numpy_helper
 from onnx_cases import FLOAT, INT64, Writer, assert_equal_to_runtime, save
 
-from model_ir import onnx_import
 from model_ir.errors import InputError, UnsupportedOperatorError
 from model_ir.graph import execute
-from model_ir.onnx_elementwise import UNARY_FUNCTIONS
-from model_ir.onnx_import import import_onnx
+from model_ir.onnx_import import convert, import_onnx
+from model_ir.onnx_import.elementwise import UNARY_FUNCTIONS
 from model_ir.ops.host import HostOp
 from model_ir.passes.pipeline import run_passes
 
@@ -309,7 +308,7 @@ def test_operand_computed_at_run_time_is_named(tmp_path: Path) -> None:
 
 
 def test_every_converter_is_documented_and_named_after_an_operator() -> None:
-    for domain, table in onnx_import.CONVERTERS_BY_DOMAIN.items():
+    for domain, table in convert.CONVERTERS_BY_DOMAIN.items():
         for op_type, converter in table.items():
             assert inspect.getdoc(converter), op_type
             known = domain != "" or op_type == "SimplifiedLayerNormalization"

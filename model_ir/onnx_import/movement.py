@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from model_ir.onnx_node import Node
-from model_ir.onnx_scope import Converter, Scope
-from model_ir.onnx_tensor import check_shape
+from model_ir.onnx_import.node import Node
+from model_ir.onnx_import.scope import Converter, Scope
+from model_ir.onnx_import.tensor import check_shape
 from model_ir.ops.gathering import Gather, GatherElements, GatherNd, ScatterNd
 from model_ir.ops.movement import Concat, Expand, Pad, Reshape, Slice, Split, Tile, Transpose
 from model_ir.ops.resampling import CumSum, DepthToSpace, SpaceToDepth, Trilu

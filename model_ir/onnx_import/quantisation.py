@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from model_ir.onnx_node import Node
-from model_ir.onnx_scope import Converter, Scope
+from model_ir.onnx_import.node import Node
+from model_ir.onnx_import.scope import Converter, Scope
 from model_ir.ops.contraction import MatMul
 from model_ir.ops.elementwise import Binary, Cast
 from model_ir.ops.quantisation import BipolarQuant, DequantizeLinear, Quant, QuantizeLinear, Trunc

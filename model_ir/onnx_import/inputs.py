@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import onnx
 
 from model_ir.errors import InputError
-from model_ir.onnx_scope import Scope
-from model_ir.onnx_tensor import check_shape, precision_of
+from model_ir.onnx_import.scope import Scope
+from model_ir.onnx_import.tensor import check_shape, precision_of
 from model_ir.tensor import Shape
 
 

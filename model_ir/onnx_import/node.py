@@ -9,8 +9,8 @@ import onnx
 from onnx import AttributeProto
 
 from model_ir.errors import InputError, UnsupportedOperatorError
-from model_ir.onnx_file import describe
-from model_ir.onnx_tensor import Array, tensor_value
+from model_ir.onnx_import.file import describe
+from model_ir.onnx_import.tensor import Array, tensor_value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

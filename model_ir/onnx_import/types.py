@@ -7,9 +7,9 @@ from functools import cache
 
 from onnx import defs
 
-from model_ir.onnx_node import Node
-from model_ir.onnx_scope import Scope
-from model_ir.onnx_tensor import data_type_of, type_name
+from model_ir.onnx_import.node import Node
+from model_ir.onnx_import.scope import Scope
+from model_ir.onnx_import.tensor import data_type_of, type_name
 
 
 def check_constant_types(scope: Scope, node: Node, domain: str) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from model_ir.onnx_node import Node
-from model_ir.onnx_scope import Converter, Scope
-from model_ir.onnx_tensor import precision_of
+from model_ir.onnx_import.node import Node
+from model_ir.onnx_import.scope import Converter, Scope
+from model_ir.onnx_import.tensor import precision_of
 from model_ir.ops.elementwise import Binary, Cast, Clip, Elu, HardSigmoid, LeakyRelu, PRelu, Unary, Where
 from model_ir.ops.functions import SELU_ALPHA, SELU_GAMMA
 from model_ir.ops.movement import Reshape

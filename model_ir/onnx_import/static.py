@@ -7,9 +7,9 @@ from math import ceil, isfinite, prod
 
 import numpy as np
 
-from model_ir.onnx_node import Node
-from model_ir.onnx_scope import FOLD_LIMIT_ELEMENTS, Converter, Scope
-from model_ir.onnx_tensor import check_shape, precision_of
+from model_ir.onnx_import.node import Node
+from model_ir.onnx_import.scope import FOLD_LIMIT_ELEMENTS, Converter, Scope
+from model_ir.onnx_import.tensor import check_shape, precision_of
 from model_ir.ops.arrays import storage_dtype
 from model_ir.ops.gathering import Gather
 from model_ir.ops.movement import Expand

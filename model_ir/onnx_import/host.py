@@ -8,10 +8,10 @@ from collections.abc import Mapping
 import onnx
 from onnx import helper, numpy_helper, shape_inference
 
-from model_ir.onnx_inputs import axis_size
-from model_ir.onnx_node import Node
-from model_ir.onnx_scope import Scope
-from model_ir.onnx_tensor import PRECISIONS, data_type_of
+from model_ir.onnx_import.inputs import axis_size
+from model_ir.onnx_import.node import Node
+from model_ir.onnx_import.scope import Scope
+from model_ir.onnx_import.tensor import PRECISIONS, data_type_of
 from model_ir.ops.host import HostOp
 from model_ir.precision import Precision
 from model_ir.tensor import Shape

@@ -14,41 +14,41 @@ from pathlib import Path
 
 import onnx
 
-from model_ir import (
-    onnx_contraction,
-    onnx_elementwise,
-    onnx_movement,
-    onnx_normalisation,
-    onnx_pooling,
-    onnx_quantisation,
-    onnx_resize,
-    onnx_static,
-)
 from model_ir.errors import UnsupportedOperatorError
 from model_ir.graph import Graph
-from model_ir.onnx_file import STANDARD_DOMAINS, OnnxFile, describe, read_onnx_file
-from model_ir.onnx_host import host_operation
-from model_ir.onnx_inputs import declare_inputs
-from model_ir.onnx_node import Node
-from model_ir.onnx_scope import Converter, Scope
-from model_ir.onnx_types import check_constant_types
+from model_ir.onnx_import import (
+    contraction,
+    elementwise,
+    movement,
+    normalisation,
+    pooling,
+    quantisation,
+    resize,
+    static,
+)
+from model_ir.onnx_import.file import STANDARD_DOMAINS, OnnxFile, describe, read_onnx_file
+from model_ir.onnx_import.host import host_operation
+from model_ir.onnx_import.inputs import declare_inputs
+from model_ir.onnx_import.node import Node
+from model_ir.onnx_import.scope import Converter, Scope
+from model_ir.onnx_import.types import check_constant_types
 
 CONVERTERS: dict[str, Converter] = {
-    **onnx_contraction.CONVERTERS,
-    **onnx_elementwise.CONVERTERS,
-    **onnx_movement.CONVERTERS,
-    **onnx_normalisation.CONVERTERS,
-    **onnx_pooling.CONVERTERS,
-    **onnx_quantisation.CONVERTERS,
-    **onnx_resize.CONVERTERS,
-    **onnx_static.CONVERTERS,
+    **contraction.CONVERTERS,
+    **elementwise.CONVERTERS,
+    **movement.CONVERTERS,
+    **normalisation.CONVERTERS,
+    **pooling.CONVERTERS,
+    **quantisation.CONVERTERS,
+    **resize.CONVERTERS,
+    **static.CONVERTERS,
 }
 CONTRIB_CONVERTERS: dict[str, Converter] = {
-    **onnx_contraction.CONTRIB_CONVERTERS,
-    **onnx_elementwise.CONTRIB_CONVERTERS,
-    **onnx_normalisation.CONTRIB_CONVERTERS,
+    **contraction.CONTRIB_CONVERTERS,
+    **elementwise.CONTRIB_CONVERTERS,
+    **normalisation.CONTRIB_CONVERTERS,
 }
-QONNX_CONVERTERS: dict[str, Converter] = onnx_quantisation.QONNX_CONVERTERS
+QONNX_CONVERTERS: dict[str, Converter] = quantisation.QONNX_CONVERTERS
 
 CONVERTERS_BY_DOMAIN: dict[str, dict[str, Converter]] = {
     "": CONVERTERS,

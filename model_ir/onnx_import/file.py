@@ -18,8 +18,8 @@ from google.protobuf.message import DecodeError
 from onnx import AttributeProto, checker, defs
 
 from model_ir.errors import InputError
-from model_ir.onnx_functions import inline_functions
-from model_ir.onnx_tensor import check_tensor
+from model_ir.onnx_import.functions import inline_functions
+from model_ir.onnx_import.tensor import check_tensor
 
 # Before 7 operators broadcast by attributes; 7 and 8 differ from 9 only where the converters look.
 OLDEST_OPSET = 7

@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import floor, isfinite
 from typing import Any
 
-from model_ir.onnx_node import Node
-from model_ir.onnx_scope import Converter, Scope
+from model_ir.onnx_import.node import Node
+from model_ir.onnx_import.scope import Converter, Scope
 from model_ir.ops.resampling import Resize
 from model_ir.tensor import Shape
 

@@ -6,8 +6,8 @@ from math import prod
 
 import numpy as np
 
-from model_ir.onnx_node import Node
-from model_ir.onnx_scope import Converter, Scope
+from model_ir.onnx_import.node import Node
+from model_ir.onnx_import.scope import Converter, Scope
 from model_ir.op import Op
 from model_ir.ops.elementwise import Binary
 from model_ir.ops.movement import Reshape

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from model_ir.onnx_node import Node
-from model_ir.onnx_scope import Converter, Scope
-from model_ir.onnx_windows import checked, spatial, windows
+from model_ir.onnx_import.node import Node
+from model_ir.onnx_import.scope import Converter, Scope
+from model_ir.onnx_import.windows import checked, spatial, windows
 from model_ir.ops.movement import Reshape
 from model_ir.ops.pooling import ArgReduce, AveragePool, GlobalPool, MaxPool, Reduce
 

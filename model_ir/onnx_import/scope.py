@@ -17,9 +17,9 @@ from model_ir.builder import GraphBuilder
 from model_ir.errors import InputError
 from model_ir.folding import FOLDABLE, evaluate_constant
 from model_ir.graph import Graph, verify
-from model_ir.onnx_file import OnnxFile
-from model_ir.onnx_node import Node
-from model_ir.onnx_tensor import Array, check_shape, check_tensor, tensor_value
+from model_ir.onnx_import.file import OnnxFile
+from model_ir.onnx_import.node import Node
+from model_ir.onnx_import.tensor import Array, check_shape, check_tensor, tensor_value
 from model_ir.op import Op
 from model_ir.ops.arrays import storage_dtype
 from model_ir.precision import BOOL, Precision

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model_ir.onnx_node import Node
+from model_ir.onnx_import.node import Node
 from model_ir.tensor import Shape
 
 Windows = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]

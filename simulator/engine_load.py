@@ -26,7 +26,8 @@ from simulator.engine_state import (
     R_BYTES, R_DONE, R_HEAD, R_ISSUED, R_LEFT, R_MEMORY_FREE, R_MERGER_FREE, R_NEXT, R_PORT_FREE, R_REQUESTS, R_TAIL,
     S_ISSUE_LD, TRACKER, U_COMMAND, U_SIZE, U_SLOT, U_TIME, WRITE_BANK, WRITE_RING, WRITE_TIME, W_ACCUMULATES, W_BANK,
     W_HEAD, W_LAST, W_NEXT, W_OUT, W_REPEAT, W_SCALE_FREE, W_SENT, W_TAIL, W_TIME, Z_ACCUMULATE, Z_BLOCK, Z_BYTES,
-    Z_COLUMN, Z_COLUMNS, Z_HELD, Z_HELD_KEY, Z_HELD_LAST, Z_HELD_SINCE, Z_LOCAL, Z_NEXT, Z_SINCE, Z_TRACKER, Z_VALID,
+    Z_COLUMN, Z_COLUMNS, Z_HELD, Z_HELD_BYTES, Z_HELD_KEY, Z_HELD_LAST, Z_HELD_SINCE, Z_LOCAL, Z_NEXT, Z_SINCE,
+    Z_TRACKER, Z_VALID,
 )  # fmt: skip
 # isort: on
 
@@ -314,7 +315,7 @@ def zero_writer(m, t):  # type: ignore[no-untyped-def]
             m[Z_HELD] = 0
             m[N_ACC_WRITE if bank >= ACC_BANK_BIT else N_SP_WRITE] += m[P_DIM]
             if m[Z_HELD_LAST] > 0:
-                _credit(m, t, m[Z_HELD_LAST] - 1, m[Z_BYTES])
+                _credit(m, t, m[Z_HELD_LAST] - 1, m[Z_HELD_BYTES])
             m[W_TIME], m[W_BANK] = t, bank
     if m[Z_VALID] and m[Z_SINCE] < t and not m[Z_HELD]:
         dim = m[P_DIM]
@@ -323,7 +324,8 @@ def zero_writer(m, t):  # type: ignore[no-untyped-def]
         m[Z_COLUMN] += dim
         m[Z_HELD_LAST] = 0
         if m[Z_COLUMN] >= m[Z_COLUMNS]:
-            m[Z_HELD_LAST] = m[Z_TRACKER] + 1
+            # The next row, of another mvin even, may take the writer's registers before this block is written.
+            m[Z_HELD_LAST], m[Z_HELD_BYTES] = m[Z_TRACKER] + 1, m[Z_BYTES]
             m[Z_VALID] = 0
             m[L_NEXT] = min(m[L_NEXT], t)
     m[Z_NEXT] = t + 1 if m[Z_VALID] or m[Z_HELD] else NEVER

@@ -67,7 +67,7 @@ D_FIRST, D_SHIFT, D_BYTES, D_ROW, D_OFFSET, D_TRACKER, D_BLOCK, D_WIDE, D_REPEAT
 # DMA row writer (w) and zero writer (z).
 W_NEXT, W_HEAD, W_TAIL, W_SENT, W_REPEAT, W_OUT, W_SCALE_FREE, W_BANK, W_TIME, W_LAST, W_ACCUMULATES = range(320, 331)
 Z_NEXT, Z_VALID, Z_SINCE, Z_LOCAL, Z_COLUMNS, Z_COLUMN, Z_BLOCK, Z_TRACKER, Z_BYTES, Z_ACCUMULATE, \
-    Z_HELD, Z_HELD_SINCE, Z_HELD_KEY, Z_HELD_LAST = range(384, 398)  # fmt: skip
+    Z_HELD, Z_HELD_SINCE, Z_HELD_KEY, Z_HELD_LAST, Z_HELD_BYTES = range(384, 399)  # fmt: skip
 
 # Execute controller (x), unroller queue, command queue, tags, completions.
 (

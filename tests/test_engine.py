@@ -139,6 +139,16 @@ def test_zeros_come_without_memory_at_four_cycles_a_row():
     assert cycles(8).read_requests == 0
 
 
+@pytest.mark.parametrize("columns", [(64, 48), (48, 64), (16, 1), (5, 40)])
+def test_mvins_of_zeros_of_different_widths_complete_one_after_the_other(columns):
+    commands = [isa.config_ld(stride_bytes=0)]
+    commands += [isa.mvin(0, 64 * i, width, 16) for i, width in enumerate(columns * 3)]
+    blocks = [-(-width // 16) for width in columns]
+    program = isa.program_of(commands)
+    alone = [simulate(program.first(1 + count), gemmini()).cycles for count in range(1, 7)]
+    assert np.diff(alone).tolist() == [16 * blocks[i % 2] for i in range(1, 6)]
+
+
 def test_trace_covers_the_asked_commands_in_order():
     program = tiled((32, 32, 32, 1, True, 8192))
     result = simulate(program, gemmini(), trace_commands=(4, 20))

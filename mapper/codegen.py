@@ -116,8 +116,9 @@ def _configuration(
     if activation != "none" and activation not in accelerator.fused_activations:
         raise InputError("activation", f"{accelerator.name} cannot apply it on the way out", value=activation)
     flow = isa.WEIGHT_STATIONARY if mapping.dataflow == "ws" else isa.OUTPUT_STATIONARY
-    check_field("blocks of A are too far apart on chip", walk.a_plane)
-    check_field("blocks of B are too far apart on chip", walk.b_plane)
+    a_block = walk.a_chunk if nest.transpose_a else walk.a_depth
+    check_field("blocks of A are too far apart on chip", a_block)
+    check_field("blocks of B are too far apart on chip", walk.b_block)
     check_field("blocks of the result are too far apart on chip", walk.c_plane)
     a_bytes = walk.a_stride * walk.input_bytes * (1 if nest.transpose_a else walk.column_step)
     step = nest.column_stride // walk.column_step
@@ -128,8 +129,8 @@ def _configuration(
             a_transposed=nest.transpose_a,
             b_transposed=nest.transpose_b,
         ),
-        isa.config_ld(stride_bytes=a_bytes, block_stride=walk.a_plane, load_id=0),
-        isa.config_ld(stride_bytes=walk.b_stride * walk.input_bytes, block_stride=walk.b_plane, load_id=1),
+        isa.config_ld(stride_bytes=a_bytes, block_stride=a_block, load_id=0),
+        isa.config_ld(stride_bytes=walk.b_stride * walk.input_bytes, block_stride=walk.b_block, load_id=1),
         isa.config_st(stride_bytes=walk.c_stride * walk.input_bytes, activation=ACTIVATIONS[activation], scale=scale),
     ]
     if nest.bias:
@@ -176,17 +177,10 @@ def _step_bounds(walk: Walk) -> _StepBounds:
         runs=runs,
         computes=runs * k_blocks * walk.c_blocks,
         # An mvin moves at least one row of a buffer.
-        a_loads=walk.a_blocks * walk.a_plane,
-        b_loads=_b_blocks(walk) * walk.b_plane,
+        a_loads=walk.a_rows,
+        b_loads=walk.b_rows,
         stores=2 * runs * walk.c_blocks,
     )
-
-
-def _b_blocks(walk: Walk) -> int:
-    """Blocks of one copy of B's buffer."""
-    if walk.transpose_b:
-        return ceil_div(walk.b_channels, walk.dim)
-    return ceil_div(walk.out_channels if walk.b_place == 2 else walk.tile_out_channels, walk.dim)
 
 
 def _load_list(size: int) -> tuple[npt.NDArray[np.generic], ...]:

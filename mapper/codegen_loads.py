@@ -24,6 +24,8 @@ from mapper.codegen_tiles import (
     ROW_0,
     ROW_1,
     ZERO,
+    a_column,
+    b_row,
     first_run_lacks,
     inner,
     run_index,
@@ -72,15 +74,20 @@ def _first_tap(line, out_count, stride, taps, dilation):  # type: ignore[no-unty
 
 
 @inner
-def _a_segment(w, info, loads, count, address, local, pixels, k_0, k_1, plane_0, zero, need):  # type: ignore[no-untyped-def]
-    """Load (or zero) a run of `pixels` for in-channels k_0..k_1; `address` is that of channel 0 of the first pixel."""
+def _a_segment(w, info, loads, count, address, local, column, pixels, k_0, k_1, plane_0, zero, need):  # type: ignore[no-untyped-def]
+    """Load (or zero) a run of `pixels` for in-channels k_0..k_1; `address` is that of channel 0 of the first pixel,
+    `local` its line's."""
+    lacks = first_run_lacks(w, info[COLUMN_1] - info[COLUMN_0])
     row = 0
     while row < pixels:
         rows = min(w.dim, pixels - row)
+        if w.a_chunk:  # up to the end of the chunk (of a tile's first run; chunks of earlier tiles are whole)
+            rows = min(rows, w.dim - (column + row - (info[COLUMN_0] if w.a_place == 2 else 0) + lacks) % w.dim)
+        place = local + a_column(w, info, column + row)
         k = k_0
         while k < k_1:
             columns = min(w.load_columns, k_1 - k)
-            at = local + (plane_0 + (k - k_0) // w.dim) * w.a_plane + row
+            at = place + (plane_0 + (k - k_0) // w.dim) * w.a_depth
             source = 0 if zero else address + (row * w.a_stride * w.column_step + k) * w.input_bytes
             cost = rows * -(-columns // w.dim) if zero else load_cost(w, rows, columns * w.input_bytes)
             order = run_index(w, info, ZERO, need[0], (k - k_0) // w.dim, need[1])
@@ -108,7 +115,7 @@ def _a_columns(w, info, loads, count, address, local, state, span, k_0, k_1, pla
             source = address + column * w.column_step * w.a_stride * w.input_bytes
             zero = zero_row or kind == 2
             count = _a_segment(
-                w, info, loads, count, source, local + column, end - column, k_0, k_1, plane_0, zero, here
+                w, info, loads, count, source, local, column, end - column, k_0, k_1, plane_0, zero, here
             )
         column = end
     return count
@@ -131,12 +138,12 @@ def a_loads(w, info, address, loads, count):  # type: ignore[no-untyped-def]
     _line_state(out_0, out_1, w.row_stride, tap_0, tap_1, w.row_dilation, w.top_pad, w.in_rows, w.row_step, top, rows)
     _line_state(left_0, left_1, w.column_stride, side_0, side_1, w.column_dilation, w.left_pad, w.in_columns,
                 w.column_step, left, columns)  # fmt: skip
-    row_0, row_1 = 0, w.a_height
-    span = (0, w.a_width)
-    if whole:  # earlier tiles brought the lines up to their own ends
-        row_0, row_1 = _new_lines(info[ROW_0], info[ROW_1], w.row_stride // w.row_step, w.kernel_rows, w.row_dilation)
-        span = _new_lines(info[COLUMN_0], info[COLUMN_1], w.column_stride // w.column_step, w.kernel_columns,
-                          w.column_dilation)  # fmt: skip
+    # Of the whole operand, earlier tiles brought the lines up to their own ends.
+    first_row, first_column = (info[ROW_0], info[COLUMN_0]) if whole else (ZERO, ZERO)
+    row_0, row_1 = _new_lines(first_row, first_row + info[ROW_1] - info[ROW_0], w.row_stride // w.row_step,
+                              tap_1 - tap_0, w.row_dilation)  # fmt: skip
+    span = _new_lines(first_column, first_column + info[COLUMN_1] - info[COLUMN_0], w.column_stride // w.column_step,
+                      side_1 - side_0, w.column_dilation)  # fmt: skip
     k_0, k_1 = info[IN_0], info[IN_1]
     plane_0 = k_0 // w.dim if w.a_place else 0
     image_0 = 0 if whole else info[IMAGE_0]
@@ -152,7 +159,7 @@ def a_loads(w, info, address, loads, count):  # type: ignore[no-untyped-def]
             need = (tap * (info[KCOL_1] - info[KCOL_0]), ((image - info[IMAGE_0]) * height + out_row) * lines_runs)
             pixel = (image * w.in_rows + top + row * w.row_step) * w.in_columns + left
             source = address + pixel * w.a_stride * w.input_bytes
-            local = info[A_BASE] + ((image - image_0) * w.a_height + row) * w.a_width
+            local = info[A_BASE] + ((image - image_0) * w.a_height + row) * w.a_line
             count = _a_columns(
                 w, info, loads, count, source, local, columns, span, k_0, k_1, plane_0, rows[row] == 2, need
             )
@@ -161,7 +168,7 @@ def a_loads(w, info, address, loads, count):  # type: ignore[no-untyped-def]
 
 @inner
 def _new_lines(out_0, out_1, stride, taps, dilation):  # type: ignore[no-untyped-def]
-    """Layout lines of the whole operand that this tile needs and the tiles before it did not."""
+    """Layout lines that output lines out_0..out_1 need and those before them did not."""
     reach = (taps - 1) * dilation + 1
     first = (out_0 - 1) * stride + reach if out_0 else 0
     return max(first, 0), (out_1 - 1) * stride + reach
@@ -178,7 +185,7 @@ def _transposed_a_loads(w, info, address, loads, count):  # type: ignore[no-unty
         column = info[COLUMN_0]
         while column < info[COLUMN_1]:
             columns = min(w.load_columns, info[COLUMN_1] - column)
-            local = info[A_BASE] + (column - column_0) // w.dim * w.a_plane + k - channel_0
+            local = info[A_BASE] + (column - column_0) // w.dim * w.a_chunk + (k - channel_0) // w.dim * w.a_depth
             source = address + (k * w.a_stride + column) * w.input_bytes
             need = run_index(w, info, ZERO, ZERO, (k - info[IN_0]) // w.dim, (column - info[COLUMN_0]) // w.dim)
             cost = load_cost(w, rows, columns * w.input_bytes)
@@ -196,7 +203,9 @@ def b_loads(w, info, address, loads, count):  # type: ignore[no-untyped-def]
     krow_0, kcol_0, in_0 = (0, 0, 0) if w.b_place else (info[KROW_0], info[KCOL_0], info[IN_0])
     block_0 = info[OUT_0] // w.dim if w.b_place == 2 else 0
     columns_of_taps = info[KCOL_1] - info[KCOL_0]
-    joined = w.tile_in_channels == w.in_channels  # in-channels of neighbouring kernel positions follow each other
+    joined = (
+        w.tile_in_channels == w.in_channels == w.b_position
+    )  # in-channels of neighbouring kernel positions follow each other
     depth = info[IN_1] - info[IN_0]
     length = depth * columns_of_taps if joined else depth
     positions = 1 if joined else columns_of_taps
@@ -208,7 +217,7 @@ def b_loads(w, info, address, loads, count):  # type: ignore[no-untyped-def]
             for position in range(positions):
                 kcol = info[KCOL_0] + position
                 place = (krow - krow_0) * w.b_kernel_columns + kcol - kcol_0
-                local = info[B_BASE] + (block_0 + block) * w.b_plane + place * w.b_channels + info[IN_0] - in_0
+                start = place * w.b_position + info[IN_0] - in_0
                 first = (krow * w.kernel_columns + kcol) * w.in_channels + info[IN_0]
                 row = 0
                 while row < length:
@@ -217,7 +226,7 @@ def b_loads(w, info, address, loads, count):  # type: ignore[no-untyped-def]
                     need = run_index(w, info, block, tap, row % depth // w.dim, ZERO)
                     source = address + ((first + row) * w.b_stride + column) * w.input_bytes
                     cost = load_cost(w, rows, columns * w.input_bytes)
-                    word = encode_span(rows, columns, local + row)
+                    word = encode_span(rows, columns, info[B_BASE] + b_row(w, start + row, block_0 + block))
                     count = append(loads, count, FUNCT_B, np.uint64(source), word, cost, need)
                     row += rows
         column += columns
@@ -236,7 +245,7 @@ def _transposed_b_loads(w, info, address, loads, count):  # type: ignore[no-unty
         k = info[IN_0]
         while k < info[IN_1]:
             columns = min(w.load_columns, info[IN_1] - k)
-            local = info[B_BASE] + (k - in_0) // w.dim * w.b_plane + row - out_0
+            local = info[B_BASE] + b_row(w, row - out_0, (k - in_0) // w.dim)
             source = address + (row * w.b_stride + k) * w.input_bytes
             need = run_index(w, info, (row - info[OUT_0]) // w.dim, ZERO, (k - info[IN_0]) // w.dim, ZERO)
             cost = load_cost(w, rows, columns * w.input_bytes)

@@ -40,8 +40,8 @@ STORE_LAG_COMPUTES = 3
 """Computes between the last one of a result and its store: the rows are still in the mesh until then."""
 A_OPERAND, B_OPERAND, BIAS_OPERAND, ALL_OPERANDS = np.int64(1), np.int64(2), np.int64(4), np.int64(7)
 
-STEP, POSITION, STORE_HEAD, STORE_COUNT, LAST_STORE, LOAD_HEAD, LOAD_COUNT, A_AHEAD, B_AHEAD, STATE_FIELDS = map(
-    np.int64, range(10)
+STEP, POSITION, STORE_HEAD, STORE_COUNT, LAST_STORE, LOAD_HEAD, LOAD_COUNT, A_AHEAD, B_AHEAD, SOURCES, STATE_FIELDS = (
+    map(np.int64, range(11))
 )
 """Fields of the state that carries on from step to step."""
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
 import numpy as np
 from numba import njit
 
@@ -10,6 +14,7 @@ from mapper.codegen_plan import (
     LOAD_COUNT,
     LOAD_HEAD,
     POSITION,
+    SOURCES,
     STEP,
     STORE_COUNT,
     STORE_HEAD,
@@ -35,6 +40,7 @@ from mapper.codegen_tiles import (
     RESULT,
     STEP_FIELDS,
     ZERO,
+    b_row,
     inner,
     place_pieces,
     place_runs,
@@ -88,18 +94,15 @@ def _compute(w, info, runs, run, block, krow, kcol, k, stationary, result, out, 
     rows, depth = runs[run, 3], min(w.dim, info[IN_1] - k)
     columns = min(w.dim, info[OUT_1] - info[OUT_0] - block * w.dim)
     a = info[A_BASE] + runs[run, 1]
-    if w.transpose_a:
-        a += k - in_0
-    else:
-        a += (krow - krow_0) * w.row_dilation * w.a_width + (kcol - kcol_0) * w.column_dilation
-        a += (k - in_0) // w.dim * w.a_plane
+    a += (k - in_0) // w.dim * w.a_depth
+    a += (krow - krow_0) * w.row_dilation * w.a_line + (kcol - kcol_0) * w.column_dilation
     krow_0, kcol_0, in_0 = (0, 0, 0) if w.b_place else (info[KROW_0], info[KCOL_0], info[IN_0])
     out_column = info[OUT_0] + block * w.dim - (0 if w.b_place == 2 else info[OUT_0])
     if w.transpose_b:
-        b = info[B_BASE] + (k - in_0) // w.dim * w.b_plane + out_column
+        b = info[B_BASE] + b_row(w, out_column, (k - in_0) // w.dim)
     else:
         place = (krow - krow_0) * w.b_kernel_columns + kcol - kcol_0
-        b = info[B_BASE] + out_column // w.dim * w.b_plane + place * w.b_channels + k - in_0
+        b = info[B_BASE] + b_row(w, place * w.b_position + k - in_0, out_column // w.dim)
     funct = COMPUTE_PRELOADED if stationary else COMPUTE_ACCUMULATED
     b_span, nothing = encode_span(depth, columns, b), encode_span(w.dim, w.dim, GARBAGE)
     result = encode_span(rows, columns, result)
@@ -158,8 +161,8 @@ def _os_computes(w, info, runs, run_count, loads, stores, state, out, at):  # ty
     return at
 
 
-@njit(cache=True)
-def emit_steps(w, bases, offsets, state, loads, ahead, stores, runs, pieces, out, at, room):  # type: ignore[no-untyped-def]
+@inner
+def _emit_steps(w, bases, offsets, state, loads, ahead, stores, runs, pieces, out, at, room):  # type: ignore[no-untyped-def]
     """Emit whole steps while `room` commands are left for one; returns the number of commands in `out`. `state` carries
     on from call to call; its STEP is the number of steps when all is emitted."""
     info, following = np.zeros(STEP_FIELDS, np.int64), np.zeros(STEP_FIELDS, np.int64)
@@ -192,3 +195,25 @@ def emit_steps(w, bases, offsets, state, loads, ahead, stores, runs, pieces, out
         if state[STEP] == steps:
             at = _put_stores(out, at, stores, state, ALL_DUE, steps)
     return at
+
+
+def _entry(sources: int) -> Any:
+    """`emit_steps` compiled. numba's cache notices changes of the file a function is in, but not of those it calls
+    into; the digest of all their sources is part of the cache's key because the function refers to it."""
+
+    @njit(cache=True)
+    def emit_steps(w, bases, offsets, state, loads, ahead, stores, runs, pieces, out, at, room):  # type: ignore[no-untyped-def]
+        state[SOURCES] = sources
+        return _emit_steps(w, bases, offsets, state, loads, ahead, stores, runs, pieces, out, at, room)
+
+    return emit_steps
+
+
+def _source_digest() -> int:
+    """Digest of the sources that compiled code is made of."""
+    here = Path(__file__)
+    files = (*sorted(here.parent.glob("codegen_*.py")), here.parent.parent / "simulator" / "isa_compiled.py")
+    return crc32(b"".join(file.read_bytes() for file in files))
+
+
+emit_steps = _entry(_source_digest())

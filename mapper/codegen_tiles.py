@@ -17,8 +17,8 @@ from numba import njit
 ) = map(np.int64, range(25))  # fmt: skip
 ZERO = np.int64(0)
 
-inner = njit(cache=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-"""Compiles functions that only compiled functions call."""
+inner = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+"""Compiles functions that only compiled functions call: part of `emit_steps` in `codegen_steps`, which is cached."""
 
 
 @inner
@@ -85,6 +85,22 @@ def first_run_lacks(w, width):  # type: ignore[no-untyped-def]
 
 
 @inner
+def b_row(w, row, block):  # type: ignore[no-untyped-def]
+    """Row offset of row `row` of block `block` of B."""
+    return row // w.dim * w.b_row + row % w.dim + block * w.b_block
+
+
+@inner
+def a_column(w, info, column):  # type: ignore[no-untyped-def]
+    """Row offset within its line of a layout column of A: chunks hold the columns of one run of the step's tile."""
+    if w.a_chunk == 0:
+        return column
+    first = info[COLUMN_0] if w.a_place == 2 else ZERO
+    at = column - first + first_run_lacks(w, info[COLUMN_1] - info[COLUMN_0])
+    return (first // w.dim + at // w.dim) * w.a_chunk + at % w.dim
+
+
+@inner
 def place_runs(w, info, runs):  # type: ignore[no-untyped-def]
     """Rows of `runs`: accumulator offset, scratchpad offset of A, output pixel, rows; one per run of up to DIM
     columns."""
@@ -98,7 +114,7 @@ def place_runs(w, info, runs):  # type: ignore[no-untyped-def]
     line = 0
     for image in range(info[IMAGE_0], info[IMAGE_1]):
         for row in range(info[ROW_0], info[ROW_1]):
-            start = ((image - image_0) * w.a_height + (row - row_0) * step_rows) * w.a_width
+            start = ((image - image_0) * w.a_height + (row - row_0) * step_rows) * w.a_line
             column, rows = info[COLUMN_0], w.dim - first_run_lacks(w, width)
             while column < info[COLUMN_1]:
                 rows = min(rows, info[COLUMN_1] - column)
@@ -107,9 +123,9 @@ def place_runs(w, info, runs):  # type: ignore[no-untyped-def]
                     runs[at, 0] = slot * w.c_blocks * w.dim
                     slot += 1
                 if w.transpose_a:
-                    runs[at, 1] = (column - column_0) // w.dim * w.a_plane
+                    runs[at, 1] = (column - column_0) // w.dim * w.a_chunk
                 else:
-                    runs[at, 1] = start + (column - column_0) * step_columns
+                    runs[at, 1] = start + a_column(w, info, (column - column_0) * step_columns)
                 runs[at, 2] = (image * w.out_rows + row) * w.out_columns + column
                 runs[at, 3] = rows
                 column += rows

@@ -1,11 +1,4 @@
-"""`Walk`: everything the compiled emitter must know of a nest, a mapping and a machine, as plain integers; and its
-layout on chip.
-
-Layouts. A: channel blocks outermost, then image, input row, input column (stored transposed: blocks of DIM pixels, then
-channel). B: blocks of DIM output channels, then kernel position, then input channel (stored transposed: blocks of input
-channels, then output channel). C: "slots" of DIM accumulator rows per channel block, so that one mvout takes several
-blocks (Gemmini's StoreController walks blocks DIM rows apart), where that fits; else one row per pixel without gaps.
-"""
+"""`Walk`: everything the compiled emitter must know of a nest, a mapping and a machine, as plain integers."""
 
 from __future__ import annotations
 
@@ -13,10 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mapper.codegen_layout import input_taps, layout_of
 from model_ir.errors import InputError
 from simulator.accelerator import Accelerator
 from simulator.array_nest import ArrayNest
-from simulator.mapping import Buffers, Mapping, TileCounts, ceil_div, check_legal, input_extent, tile_counts
+from simulator.mapping import Mapping, TileCounts, ceil_div, check_legal, tile_counts
 
 PLACES = {"tile": 0, "panel": 1, "whole": 2}
 FIELD_LIMIT = (1 << 16) - 1
@@ -85,14 +79,16 @@ class Walk(NamedTuple):
     column_step: int
     a_width: int
     a_height: int
-    a_plane: int
-    a_blocks: int
+    a_line: int
+    a_chunk: int
+    a_depth: int
     a_copies: int
     a_base_0: int
     a_base_1: int
     b_kernel_columns: int
-    b_channels: int
-    b_plane: int
+    b_position: int
+    b_row: int
+    b_block: int
     b_copies: int
     b_base_0: int
     b_base_1: int
@@ -102,6 +98,8 @@ class Walk(NamedTuple):
     c_copies: int
     c_base_0: int
     c_base_1: int
+    a_rows: int
+    b_rows: int
     os_blocks_per_result: int
 
 
@@ -112,24 +110,8 @@ def walk_of(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> Walk
     """
     needed = check_legal(nest, mapping, accelerator)
     dim, tile, counts = accelerator.dim, mapping.tile, tile_counts(nest, mapping.tile)
-    a_whole, a_full = mapping.a_placement == "whole", mapping.a_placement != "tile"
-    b_full = mapping.b_placement != "tile"
-    taps = (
-        nest.kernel_rows if a_full else tile.kernel_rows,
-        nest.kernel_columns if a_full else tile.kernel_columns,
-    )
-    outs = (nest.out_rows, nest.out_columns) if a_whole else (tile.out_rows, tile.out_columns)
-    height = input_extent(outs[0], nest.row_stride, taps[0], nest.row_dilation)
-    width = input_extent(outs[1], nest.column_stride, taps[1], nest.column_dilation)
-    a_channels = nest.in_channels if a_full else tile.in_channels
-    b_channels = nest.in_channels if b_full else tile.in_channels
-    b_out = nest.out_channels if mapping.b_placement == "whole" else tile.out_channels
-    b_kernel_columns = nest.kernel_columns if b_full else tile.kernel_columns
-    b_positions = b_kernel_columns * (nest.kernel_rows if b_full else tile.kernel_rows)
-    a_plane = a_channels if nest.transpose_a else (nest.images if a_whole else tile.images) * height * width
-    b_plane = b_out if nest.transpose_b else b_positions * b_channels
-    a_bases, b_bases = _scratchpad_bases(needed, accelerator)
-    slotted, c_plane, c_rows = _result_layout(mapping, needed, accelerator)
+    layout = layout_of(nest, mapping, accelerator, needed)
+    taps = input_taps(nest, mapping)
     request, bus = accelerator.dma.request_bytes, accelerator.dma.bus_bytes
     latency = accelerator.memory.latency_cycles
     check_field("A stride between output columns", nest.column_stride)
@@ -139,7 +121,7 @@ def walk_of(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> Walk
         accumulator_bytes=accelerator.accumulator_bytes,
         load_columns=max(dim, request // accelerator.input_bytes),
         bias_columns=max(dim, request // accelerator.accumulator_bytes),
-        store_columns=max(dim, request // accelerator.input_bytes) if slotted else dim,
+        store_columns=max(dim, request // accelerator.input_bytes) if layout.c.slotted else dim,
         bus_bytes=bus,
         request_bytes=request,
         cycles_per_request=ceil_div(latency + 10, accelerator.dma.requests_in_flight),
@@ -189,25 +171,29 @@ def walk_of(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> Walk
         # One kernel position needs only the pixels under it: the loads skip the ones between.
         row_step=nest.row_stride if taps[0] == 1 else 1,
         column_step=nest.column_stride if taps[1] == 1 else 1,
-        a_width=width,
-        a_height=height,
-        a_plane=a_plane,
-        a_blocks=ceil_div(outs[1] if nest.transpose_a else a_channels, dim),
+        a_width=layout.a.width,
+        a_height=layout.a.height,
+        a_line=layout.a.line,
+        a_chunk=layout.a.chunk,
+        a_depth=layout.a.depth,
         a_copies=needed.a_copies,
-        a_base_0=a_bases[0],
-        a_base_1=a_bases[1],
-        b_kernel_columns=b_kernel_columns,
-        b_channels=b_channels,
-        b_plane=b_plane,
+        a_base_0=layout.a_bases[0],
+        a_base_1=layout.a_bases[1],
+        b_kernel_columns=tile.kernel_columns if mapping.b_placement == "tile" else nest.kernel_columns,
+        b_position=layout.b.position,
+        b_row=layout.b.row,
+        b_block=layout.b.block,
         b_copies=needed.b_copies,
-        b_base_0=b_bases[0],
-        b_base_1=b_bases[1],
-        c_slotted=int(slotted),
-        c_plane=c_plane,
+        b_base_0=layout.b_bases[0],
+        b_base_1=layout.b_bases[1],
+        c_slotted=int(layout.c.slotted),
+        c_plane=layout.c.plane,
         c_blocks=ceil_div(tile.out_channels, dim),
         c_copies=needed.c_copies,
         c_base_0=0,
-        c_base_1=_second_base(c_rows, accelerator.accumulator_rows, accelerator.accumulator.banks),
+        c_base_1=layout.c.second,
+        a_rows=layout.a.rows,
+        b_rows=layout.b.rows,
         os_blocks_per_result=_os_blocks_per_result(accelerator),
     )
 
@@ -243,46 +229,6 @@ def check_field(what: str, value: int) -> None:
     """Raise InputError where `value` is beyond a 16-bit field of a command."""
     if not 0 <= value <= FIELD_LIMIT:
         raise InputError(what, "does not fit the command's 16 bits", value=value, limit=FIELD_LIMIT)
-
-
-def _second_base(rows: int, capacity: int, banks: int) -> int:
-    """Where the second copy of a buffer at 0 starts: in the next bank where it fits there, else right behind."""
-    bank = capacity // banks
-    aligned = ceil_div(rows, bank) * bank
-    return aligned if aligned + rows <= capacity else rows
-
-
-def _scratchpad_bases(needed: Buffers, accelerator: Accelerator) -> tuple[tuple[int, int], tuple[int, int]]:
-    """First rows of the copies of A (from the start) and of B (from the end), in banks of their own where they fit: a
-    bank serves one read or write a cycle."""
-    capacity = accelerator.scratchpad_rows
-    bank = capacity // accelerator.scratchpad.banks
-    b_last = capacity - needed.b_rows
-    b_first, a_second = b_last, 0
-    if needed.b_copies == 2:
-        b_first = b_last - needed.b_rows
-        aligned = b_last // bank * bank - needed.b_rows
-        if aligned >= needed.a_rows * needed.a_copies:
-            b_first = aligned
-    if needed.a_copies == 2:
-        a_second = needed.a_rows
-        aligned = ceil_div(needed.a_rows, bank) * bank
-        if aligned + needed.a_rows <= b_first:
-            a_second = aligned
-    return (0, a_second), (b_first, b_last)
-
-
-def _result_layout(mapping: Mapping, needed: Buffers, accelerator: Accelerator) -> tuple[bool, int, int]:
-    """Whether C has slots, rows from one channel block to the next, and rows of one copy."""
-    dim, tile = accelerator.dim, mapping.tile
-    blocks = ceil_div(tile.out_channels, dim)
-    lines = tile.images * tile.out_rows
-    full, rest = divmod(tile.out_columns, dim)
-    slots = lines * full + (ceil_div(lines, dim // rest) if rest else 0)
-    rows = slots * dim * blocks
-    if blocks > 1 and rows * needed.c_copies <= accelerator.accumulator_rows:
-        return True, dim, rows
-    return False, lines * tile.out_columns, needed.c_rows
 
 
 def _os_blocks_per_result(accelerator: Accelerator) -> int:

@@ -80,8 +80,9 @@ def emit_chunks(
     activation: Activation = "none",
     scale: float = 1.0,
     addresses: Addresses,
+    chunk_commands: int = CHUNK_COMMANDS,
 ) -> Iterator[Program]:
-    """The Program of `emit` in consecutive pieces of about CHUNK_COMMANDS commands (more where one tile takes more).
+    """The Program of `emit` in consecutive pieces of about `chunk_commands` commands (more where one tile takes more).
 
     Raises InputError or InfeasibleError where the mapping is not legal, the machine lacks the activation, a stride does
     not fit its command field, or operands of the nest would need two transposers.
@@ -89,7 +90,7 @@ def emit_chunks(
     walk = walk_of(nest, mapping, accelerator)
     configuration = isa.program_of(_configuration(nest, mapping, accelerator, walk, activation, scale))
     bases = np.array(_checked(addresses, nest), np.int64)
-    return _chunks(walk, configuration, bases, _repeat_offsets(nest, accelerator), _step_bounds(walk))
+    return _chunks(walk, configuration, bases, _repeat_offsets(nest, accelerator), _step_bounds(walk), chunk_commands)
 
 
 def command_bound(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> int:
@@ -195,6 +196,7 @@ def _chunks(
     bases: npt.NDArray[np.int64],
     offsets: npt.NDArray[np.int64],
     bounds: _StepBounds,
+    chunk_commands: int,
 ) -> Iterator[Program]:
     loads, *ahead = (_load_list(size) for size in (bounds.loads, bounds.a_loads, bounds.b_loads))
     stores = (
@@ -207,7 +209,7 @@ def _chunks(
     state = np.zeros(STATE_FIELDS, np.int64)
     steps = walk.repeats * walk.pixel_tiles * walk.channel_tiles * walk.reduction_tiles
     room, record = bounds.commands, record_of(walk)
-    capacity = max(CHUNK_COMMANDS, room) + len(configuration)
+    capacity = max(chunk_commands, room) + len(configuration)
     head = configuration
     while state[STEP] < steps:
         out: Commands = (np.empty(capacity, np.uint8), np.empty(capacity, np.uint64), np.empty(capacity, np.uint64))

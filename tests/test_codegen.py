@@ -113,7 +113,8 @@ def test_pieces_are_the_program(data, nest, accelerator):
 def matmul_nest(rows, columns, depth, **changes):
     plain = ArrayNest(
         images=1, out_rows=1, out_columns=rows, out_channels=columns, kernel_rows=1, kernel_columns=1,
-        in_channels=depth, in_rows=1, in_columns=rows, row_stride=1, column_stride=1, row_dilation=1, column_dilation=1, top_pad=0,
+        in_channels=depth, in_rows=1, in_columns=rows,
+        row_stride=1, column_stride=1, row_dilation=1, column_dilation=1, top_pad=0,
         left_pad=0, a_stride=depth, b_stride=columns, c_stride=columns, repeats=(), transpose_a=False,
         transpose_b=False, bias=False,
     )  # fmt: skip

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from mapper.codegen import Addresses, emit
 from mapper.lower import Layer, ResidualAdd
 from mapper.residual_add import emit_residual_add
-from mapper.schedule import Scheduled
 from simulator.accelerator import Accelerator
 from simulator.array_nest import ArrayNest
-from simulator.mapping import ceil_div
+from simulator.mapping import Mapping, ceil_div
 from simulator.program import Program
 
 BASE_ADDRESS = 0x80000000
@@ -55,21 +54,21 @@ def addresses_of(nest: ArrayNest, accelerator: Accelerator) -> Addresses:
     return Addresses(a=a, b=b, c=c, bias=bias)
 
 
-def layer_program(layer: Layer, plan: Scheduled | None, accelerator: Accelerator) -> Program:
+def layer_program(layer: Layer, mapping: Mapping | None, accelerator: Accelerator) -> Program:
     """The commands of a layer that has work for the array or the accumulator.
 
-    Raises ValueError for a layer without such work, or a matmul or convolution without a schedule.
+    Raises ValueError for a layer without such work, or a matmul or convolution without a mapping.
     """
     if isinstance(layer.work, ResidualAdd):
         rows, channels = layer.work.rows, layer.work.channels
         size = _aligned(rows * channels * accelerator.input_bytes)
         addresses = Addresses(a=BASE_ADDRESS, b=BASE_ADDRESS + size, c=BASE_ADDRESS + 2 * size)
         return emit_residual_add(rows, channels, accelerator, activation=layer.activation, addresses=addresses)
-    if layer.work is None or plan is None:
+    if layer.work is None or mapping is None:
         raise ValueError(f"layer {layer.name!r} has no command stream")
     return emit(
         layer.work,
-        plan.mapping,
+        mapping,
         accelerator,
         activation=layer.activation,
         addresses=addresses_of(layer.work, accelerator),

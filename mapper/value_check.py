@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from mapper.lower import Layer
 from mapper.program import BASE_ADDRESS, addresses_of, layer_program, operand_elements
-from mapper.schedule import Scheduled
 from simulator.accelerator import Accelerator
 from simulator.array_nest import ArrayNest
 from simulator.functional import execute
+from simulator.mapping import Mapping
 
 Int8Array = npt.NDArray[np.int8]
 Int32Array = npt.NDArray[np.int32]
@@ -38,7 +38,7 @@ class ValueCheck:
         return f"{self.elements:,} equal" if self.equal else f"{self.mismatches:,} of {self.elements:,} DIFFER"
 
 
-def check_values(layer: Layer, plan: Scheduled, accelerator: Accelerator, seed: int = 0) -> ValueCheck:
+def check_values(layer: Layer, mapping: Mapping, accelerator: Accelerator, seed: int = 0) -> ValueCheck:
     """Execute the layer's commands on random int8 operands (int32 bias) and compare every output element with numpy.
 
     The layer's work must be an ArrayNest; operands are small (-3..3) so that outputs exercise more than saturation.
@@ -55,7 +55,7 @@ def check_values(layer: Layer, plan: Scheduled, accelerator: Accelerator, seed: 
     for address, values in ((addresses.a, a), (addresses.b, b), (addresses.bias, bias)):
         raw = values.view(np.uint8)
         image[address - BASE_ADDRESS : address - BASE_ADDRESS + raw.size] = raw
-    execute(layer_program(layer, plan, accelerator), accelerator, image, BASE_ADDRESS)
+    execute(layer_program(layer, mapping, accelerator), accelerator, image, BASE_ADDRESS)
     stored = image[addresses.c - BASE_ADDRESS :].view(np.int8)
     expected = nest_values(nest, a, b, bias, relu=layer.activation == "relu")
     return ValueCheck(layer=layer.name, elements=elements.c, mismatches=int(np.count_nonzero(stored != expected)))

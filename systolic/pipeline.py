@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mapper.lower import Layer, ResidualAdd, lower
-from mapper.program import layer_program
+from mapper.rerank import Simulated, fastest
 from mapper.schedule import Progress as ScheduleProgress
 from mapper.schedule import Scheduled, schedule_layers
 from mapper.value_check import ValueCheck, check_values
@@ -25,7 +25,7 @@ from simulator.accelerator import Accelerator
 from simulator.array_nest import ArrayNest
 from simulator.cost import Cost, Result
 from simulator.energy import energy_pj
-from simulator.engine import simulate
+from simulator.mapping import Mapping
 from simulator.roofline import roofline
 from simulator.vector_cost import vector_cost
 
@@ -37,9 +37,10 @@ Progress = Callable[[str, int, int], None]
 class LayerRun:
     """One layer on the machine: where it ran, what it cost, and the evidence, where there is any.
 
-    `scheduled` is the integer program's answer (matmuls and convolutions), `result` the cycle engine's (whatever runs
-    as commands); a layer without a result is costed by the formula of `simulator.vector_cost`. `identical_to` is the
-    index of the first layer with the same work.
+    `scheduled` is the integer program's answer (matmuls and convolutions), `mapping` the one that ran: that answer, or
+    the machine's own heuristic where that simulates faster. `result` is the cycle engine's (whatever runs as commands);
+    a layer without a result is costed by the formula of `simulator.vector_cost`. `identical_to` is the index of the
+    first layer with the same work.
     """
 
     layer: Layer
@@ -48,6 +49,7 @@ class LayerRun:
     cost: Cost
     roofline: Cost
     scheduled: Scheduled | None = None
+    mapping: Mapping | None = None
     result: Result | None = None
 
 
@@ -116,25 +118,21 @@ def simulate_layers(
         for index, (layer, plan) in enumerate(zip(layers, schedules, strict=True))
     ]
     to_simulate = [index for index in first.values() if layers[index].work is not None]
-    results: dict[int, Result] = {}
+    done_runs: dict[int, Simulated] = {}
     pool = ThreadPoolExecutor(workers or os.cpu_count() or 1)
     try:
-        jobs = {pool.submit(_simulate, layers[index], schedules[index], accelerator): index for index in to_simulate}
+        jobs = {pool.submit(fastest, layers[index], schedules[index], accelerator): index for index in to_simulate}
         for done, job in enumerate(as_completed(jobs), 1):
-            results[jobs[job]] = job.result()
+            done_runs[jobs[job]] = job.result()
             if progress is not None:
                 progress("simulate", done, len(jobs))
     finally:
         # On an error or an interruption, what has not begun is dropped.
         pool.shutdown(wait=True, cancel_futures=True)
     return tuple(
-        _layer_run(layer, plan, results.get(original), original, accelerator)
+        _layer_run(layer, plan, done_runs.get(original), original, accelerator)
         for layer, plan, original in zip(layers, schedules, identical, strict=True)
     )
-
-
-def _simulate(layer: Layer, plan: Scheduled | None, accelerator: Accelerator) -> Result:
-    return simulate(layer_program(layer, plan, accelerator), accelerator)
 
 
 def work_key(layer: Layer, plan: Scheduled | None) -> Any:
@@ -146,14 +144,14 @@ def work_key(layer: Layer, plan: Scheduled | None) -> Any:
 
 
 def _layer_run(
-    layer: Layer, plan: Scheduled | None, result: Result | None, identical_to: int, accelerator: Accelerator
+    layer: Layer, plan: Scheduled | None, simulated: Simulated | None, identical_to: int, accelerator: Accelerator
 ) -> LayerRun:
     where: str
-    if result is None:
+    if simulated is None:
         where, cost = vector_cost(layer.nest, accelerator)
     else:
         where = "store path" if isinstance(layer.work, ResidualAdd) else "array"
-        cost = cost_of_result(result, layer.nest.macs, accelerator)
+        cost = cost_of_result(simulated.result, layer.nest.macs, accelerator)
     return LayerRun(
         layer=layer,
         identical_to=identical_to,
@@ -161,7 +159,8 @@ def _layer_run(
         cost=cost,
         roofline=roofline(layer.nest, accelerator),
         scheduled=plan,
-        result=result,
+        mapping=simulated.mapping if simulated else None,
+        result=simulated.result if simulated else None,
     )
 
 
@@ -199,8 +198,8 @@ def check_layer_values(
     checkable = [run for index, run in enumerate(runs) if run.scheduled is not None and run.identical_to == index]
     checks = []
     for done, run in enumerate(checkable, 1):
-        if run.scheduled is not None:
-            checks.append(check_values(run.layer, run.scheduled, accelerator))
+        if run.mapping is not None:
+            checks.append(check_values(run.layer, run.mapping, accelerator))
         if progress is not None:
             progress("values", done, len(checkable))
     return tuple(checks)

@@ -98,8 +98,8 @@ def _solver_columns(run: LayerRun) -> dict[str, Any]:
     return {
         "analytical_cycles": plan.cost.cycles,
         "heuristic_cycles": plan.heuristic_cost.cycles if plan.heuristic_cost else nan,
-        "mapping": mapping_text(plan.mapping),
-        "solver": solve.solver,
+        "mapping": mapping_text(run.mapping or plan.mapping),
+        "solver": solve.solver if run.mapping == plan.mapping else f"{solve.solver}; heuristic tile simulated faster",
         "solver_status": solve.status,
         "solver_objective_cycles": solve.objective,
         "solver_bound_cycles": solve.bound,
@@ -147,7 +147,7 @@ def timeline_rows(
 
 
 def _timeline(index: int, run: LayerRun, accelerator: Accelerator) -> list[dict[str, Any]]:
-    program = layer_program(run.layer, run.scheduled, accelerator)
+    program = layer_program(run.layer, run.mapping, accelerator)
     shown = program.first(TIMELINE_COMMANDS)
     trace = simulate(shown, accelerator, trace_commands=(0, len(shown))).trace
     if trace is None:

@@ -207,7 +207,7 @@ def _print_programs(console: Console, runs: Sequence[LayerRun], accelerator: Acc
     for index, run in enumerate(runs):
         if run.result is None or run.identical_to != index:
             continue
-        program = layer_program(run.layer, run.scheduled, accelerator)
+        program = layer_program(run.layer, run.mapping, accelerator)
         console.print(f"\n{run.layer.name}: {len(program):,} commands", highlight=False, markup=False)
         for line in disassemble(program.first(commands)):
             console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)

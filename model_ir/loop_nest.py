@@ -5,11 +5,16 @@ This is all that mappers and cost models see of an operator: never "Conv", never
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from math import prod
 from typing import Literal
 
 from model_ir.precision import Precision
+
+Dims = tuple[tuple[str, int], ...]
+"""The loops of a nest, outermost first: name and size."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +76,7 @@ class LoopNest:
     name: str
     kind: NestKind
     function: str
-    dims: tuple[tuple[str, int], ...]
+    dims: Dims
     reads: tuple[Access, ...]
     write: Access
     flops_per_point: float
@@ -100,3 +105,38 @@ class LoopNest:
     def arithmetic_intensity(self) -> float:
         """FLOPs per compulsory byte (Williams et al., Roofline, CACM 2009)."""
         return self.flops / max(1, self.compulsory_bytes)
+
+
+def touched(shape: tuple[int, ...], indices: Sequence[AffineIndex], dims: Dims) -> int:
+    """Elements of a tensor of `shape` that `indices` reach over the whole of `dims` (no loop may address two axes)."""
+    sizes = dict(dims)
+    return prod(_reached(size, index, sizes) for size, index in zip(shape, indices, strict=True))
+
+
+def _reached(size: int, index: AffineIndex, sizes: Mapping[str, int]) -> int:
+    """Positions 0..size-1 that `index` takes.
+
+    The longest loop makes an arithmetic progression from every base that the other loops give; progressions in the same
+    residue class are intervals, whose union is counted. Axes of any length cost only the shorter loops.
+    """
+    terms = sorted(((sizes[name], step) for name, step in index.terms if step), key=lambda term: term[0])
+    count, step = terms.pop() if terms else (1, 1)
+    bases = {index.offset + (count - 1) * min(step, 0)}
+    for other_count, other_step in terms:
+        bases = {base + other_step * turn for base, turn in product(bases, range(other_count))}
+    step = abs(step)
+    intervals: dict[int, list[tuple[int, int]]] = {}
+    for base in bases:
+        start, residue = divmod(base, step)
+        first, last = max(start, 0), min(start + count - 1, (size - 1 - residue) // step)
+        if first <= last:
+            intervals.setdefault(residue, []).append((first, last))
+    return sum(map(_union_length, intervals.values()))
+
+
+def _union_length(intervals: list[tuple[int, int]]) -> int:
+    total, end = 0, -1
+    for first, last in sorted(intervals):
+        total += max(0, last - max(first, end + 1) + 1)
+        end = max(end, last)
+    return total

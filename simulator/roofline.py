@@ -3,9 +3,7 @@ cost model."""
 
 from __future__ import annotations
 
-import numpy as np
-
-from model_ir.loop_nest import Access, AffineIndex, LoopNest
+from model_ir.loop_nest import Access, Dims, LoopNest, touched
 from simulator.accelerator import Accelerator
 from simulator.array_nest import ArrayNest
 from simulator.cost import Cost
@@ -21,9 +19,8 @@ def roofline(nest: LoopNest, accelerator: Accelerator) -> Cost:
     cycles = max(MACs / peak MACs per cycle, cycles of the memory port). The port's two directions overlap: a cycle
     carries at most one read beat or one write acknowledgement in, and one write beat out.
     """
-    sizes = dict(nest.dims)
-    read_bytes = sum(touched_bytes(access, sizes) for access in nest.reads)
-    return _bound(nest.macs, read_bytes, touched_bytes(nest.write, sizes), accelerator)
+    read_bytes = sum(touched_bytes(access, nest.dims) for access in nest.reads)
+    return _bound(nest.macs, read_bytes, touched_bytes(nest.write, nest.dims), accelerator)
 
 
 def roofline_of_array_nest(nest: ArrayNest, accelerator: Accelerator) -> Cost:
@@ -44,32 +41,22 @@ def roofline_of_array_nest(nest: ArrayNest, accelerator: Accelerator) -> Cost:
     return _bound(nest.macs, read_bytes, write_bytes, accelerator)
 
 
-def touched_bytes(access: Access, sizes: dict[str, int]) -> int:
-    """Bytes of the elements of `access` that the loops of `sizes` reach inside the tensor.
+def touched_bytes(access: Access, dims: Dims) -> int:
+    """Bytes of the elements of `access` that the loops `dims` reach inside the tensor.
 
-    An access without indices (a gather) says itself how much it reaches. Axes of different loops span a box. Axes that
-    share a loop (a diagonal) reach at least as much as the widest alone, which keeps the bound a bound.
+    An access that says itself how much it touches is believed. Axes of different loops span a box. Axes that share a
+    loop (a diagonal) reach at least as much as the widest alone, which keeps the bound a bound.
     """
-    if not access.indices and access.shape:
+    if access.touched_elements is not None or not access.indices:
         return access.touched_bytes
-    loops = [loop for index in access.indices for loop, coefficient in index.terms if coefficient and sizes[loop] > 1]
-    counts = [_reached(index, extent, sizes) for index, extent in zip(access.indices, access.shape, strict=True)]
-    if not counts:
-        elements = 1
-    elif len(loops) == len(set(loops)):
-        elements = int(np.prod(counts, dtype=np.int64))
+    loops = [loop for index in access.indices for loop, _ in index.terms]
+    if len(loops) == len(set(loops)):
+        elements = touched(access.shape, access.indices, dims)
     else:
-        elements = max(counts)
+        elements = max(
+            touched((size,), (index,), dims) for size, index in zip(access.shape, access.indices, strict=True)
+        )
     return ceil_div(elements * access.precision.bits, 8)
-
-
-def _reached(index: AffineIndex, extent: int, sizes: dict[str, int]) -> int:
-    """Positions of one axis of `extent` that the affine index takes."""
-    positions = np.array([index.offset], dtype=np.int64)
-    for loop, coefficient in index.terms:
-        steps = coefficient * np.arange(sizes[loop], dtype=np.int64)
-        positions = np.unique(positions[:, None] + steps[None, :])
-    return int(np.count_nonzero((positions >= 0) & (positions < extent)))
 
 
 def _bound(macs: int, read_bytes: int, write_bytes: int, accelerator: Accelerator) -> Cost:

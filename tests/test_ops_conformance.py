@@ -18,11 +18,11 @@ from nest_oracle import elements_reached, run
 from onnx_oracle import build, describe, evaluate_both, normal
 from op_samples import AFFINE_MOVES, CONTRACTIONS, SAMPLES, Sample
 
-from model_ir.loop_nest import LoopNest
+from model_ir.loop_nest import LoopNest, touched
 from model_ir.ops.contraction import Conv, ConvTranspose
 from model_ir.ops.host import HostOp
 from model_ir.ops.movement import Reshape
-from model_ir.ops.nests import at, channels_last, touched
+from model_ir.ops.nests import at, channels_last
 from model_ir.ops.registry import OPERATORS
 
 RUNNABLE = [sample for sample in SAMPLES if not isinstance(sample.op, HostOp)]

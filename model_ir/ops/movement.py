@@ -10,11 +10,11 @@ from itertools import accumulate, pairwise
 from math import prod
 from typing import Any, Literal
 
-from model_ir.loop_nest import AffineIndex, LoopNest
+from model_ir.loop_nest import AffineIndex, Dims, LoopNest
 from model_ir.op import Op
 from model_ir.ops.arrays import is_integer
 from model_ir.ops.checks import axes_of, axis_of, broadcast, output, positive, refusal, required
-from model_ir.ops.nests import Dims, access, at, broadcast_indices, move, opaque, output_dims, view
+from model_ir.ops.nests import access, at, broadcast_indices, move, opaque, output_dims, view
 from model_ir.ops.precisions import computed, selected
 from model_ir.tensor import Shape, Tensor
 

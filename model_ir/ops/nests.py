@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import product
-from math import prod
+from collections.abc import Sequence
 
-from model_ir.loop_nest import Access, AffineIndex, LoopNest, NestKind
+from model_ir.loop_nest import Access, AffineIndex, Dims, LoopNest, NestKind, touched
 from model_ir.op import Op
 from model_ir.tensor import Shape, Tensor
-
-Dims = tuple[tuple[str, int], ...]
 
 
 def output_dims(shape: Shape, prefix: str = "d") -> Dims:
@@ -21,41 +17,6 @@ def output_dims(shape: Shape, prefix: str = "d") -> Dims:
 def at(*terms: str | tuple[str, int], offset: int = 0) -> AffineIndex:
     """The index `offset + sum of terms`; a bare name has coefficient 1."""
     return AffineIndex(terms=tuple((term, 1) if isinstance(term, str) else term for term in terms), offset=offset)
-
-
-def touched(shape: Shape, indices: Sequence[AffineIndex], dims: Dims) -> int:
-    """Elements of a tensor of `shape` that `indices` reach over the whole of `dims` (no loop may address two axes)."""
-    sizes = dict(dims)
-    return prod(_reached(size, index, sizes) for size, index in zip(shape, indices, strict=True))
-
-
-def _reached(size: int, index: AffineIndex, sizes: Mapping[str, int]) -> int:
-    """Positions 0..size-1 that `index` takes.
-
-    The longest loop makes an arithmetic progression from every base that the other loops give; progressions in the same
-    residue class are intervals, whose union is counted. Axes of any length cost only the shorter loops.
-    """
-    terms = sorted(((sizes[name], step) for name, step in index.terms if step), key=lambda term: term[0])
-    count, step = terms.pop() if terms else (1, 1)
-    bases = {index.offset + (count - 1) * min(step, 0)}
-    for other_count, other_step in terms:
-        bases = {base + other_step * turn for base, turn in product(bases, range(other_count))}
-    step = abs(step)
-    intervals: dict[int, list[tuple[int, int]]] = {}
-    for base in bases:
-        start, residue = divmod(base, step)
-        first, last = max(start, 0), min(start + count - 1, (size - 1 - residue) // step)
-        if first <= last:
-            intervals.setdefault(residue, []).append((first, last))
-    return sum(map(_union_length, intervals.values()))
-
-
-def _union_length(intervals: list[tuple[int, int]]) -> int:
-    total, end = 0, -1
-    for first, last in sorted(intervals):
-        total += max(0, last - max(first, end + 1) + 1)
-        end = max(end, last)
-    return total
 
 
 def access(

@@ -21,7 +21,7 @@ from systolic.pipeline import LayerRun
 TIMELINE_COMMANDS = 4000
 """Commands of a layer's program that its timeline shows: start-up and some tiles, and a page that stays small."""
 
-PACKAGES = ("systolic", "numpy", "numba", "ortools", "onnx", "onnxruntime", "onnxscript", "plotly")
+PACKAGES = ("systolic", "numpy", "numba", "ortools", "onnx", "pandas", "plotly")
 
 
 def machine_facts(accelerator: Accelerator) -> Machine:

@@ -109,6 +109,30 @@ def test_a_second_run_solves_nothing(tmp_path: Path) -> None:
     ]
 
 
+def test_an_unsupported_operator_is_named_or_left_to_the_host(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["m"], name="dense"),
+        helper.make_node("Bernoulli", ["m"], ["y"], name="noise"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "noisy",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [4, 16])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [4, 8])],
+        [numpy_helper.from_array(np.ones((16, 8), np.float32), "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "noisy.onnx")
+    refused = systolic("run", "noisy.onnx", folder=tmp_path)
+    assert_refused(refused, tmp_path, exit_code=2, says=("Bernoulli", "noise", "noisy.onnx"))
+    done = systolic("run", "noisy.onnx", "--skip-unsupported", "--json", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    record = json.loads(done.stdout)
+    assert [row["where"] for row in record["layers"]] == ["array", "host"]
+    assert any("noise" in note for note in record["notes"])
+    assert "noise" in (tmp_path / "runs" / "noisy-gemmini" / "report.html").read_text()
+
+
 def test_report_writes_the_page_anew(tmp_path: Path) -> None:
     assert systolic("run", "jet-tagger", "--name", "jets", folder=tmp_path).returncode == 0
     page = tmp_path / "runs" / "jets" / "report.html"

@@ -8,13 +8,14 @@ ucb-bar/gemmini at 8c3f992) and the capacities of the accelerator description.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
 from model_ir.errors import InputError
 from simulator.accelerator import Accelerator
 from simulator.compile_cache import drop_stale_indexes
 from simulator.isa import FUNCT_NAMES
-from simulator.program import Program
+from simulator.program import PRELOAD, Program
 
 # Every compiled file of the simulator imports this one first.
 drop_stale_indexes()
@@ -72,6 +73,12 @@ RULES: tuple[tuple[str, str], ...] = (
 
 GARBAGE_WORD = (1 << 32) - 1
 NO_FAULT = (-1, OK, 0, 0)
+NOTHING = 1 << 60
+"""Index of a preload that waits for its compute when there is none."""
+(
+    CHECK_SHRINK, _, _, CHECK_BLOCK, _, _, CHECK_A_STRIDE, CHECK_C_STRIDE, CHECK_WS, CHECK_A_T, CHECK_B_T, CHECK_EX,
+    CHECK_ST, CHECK_POOLED, CHECK_PENDING, CHECK_SIZE,
+) = range(16)  # fmt: skip
 
 
 @njit(cache=True)
@@ -184,15 +191,18 @@ def _check_result(word, dim, stride, sp_rows, acc_rows):  # type: ignore[no-unty
 
 
 @njit(cache=True)
-def first_fault(funct, rs1, rs2, machine):  # type: ignore[no-untyped-def]
-    """(index, rule, value, limit) of the first illegal command, index -1 if none; `machine` as `machine_limits`
-    gives.
+def first_fault(funct, rs1, rs2, machine, state, more):  # type: ignore[no-untyped-def]
+    """(index, rule, value, limit) of the first illegal command, rule OK if none; `machine` as `machine_limits` gives.
+
+    `state` (CHECK_SIZE,) is what the commands before have configured, and is brought up to date; an index below 0 is a
+    preload among them. `more` commands follow, so the last preload's compute may be missing.
     """
     dim, sp_rows, acc_rows, request_bytes, acc_bytes, full_ok, has_ws, has_os = machine
-    shrink = np.zeros(3, np.int64)
-    block_stride = np.full(3, -1, np.int64)
-    a_stride, c_stride, ws, a_t, b_t = 0, 0, 1, 0, 0
-    ex_ready, st_ready, pooled_rows, pending = False, False, 0, -1
+    shrink, block_stride = state[CHECK_SHRINK : CHECK_SHRINK + 3], state[CHECK_BLOCK : CHECK_BLOCK + 3]
+    a_stride, c_stride = state[CHECK_A_STRIDE], state[CHECK_C_STRIDE]
+    ws, a_t, b_t = state[CHECK_WS], state[CHECK_A_T], state[CHECK_B_T]
+    ex_ready, st_ready = state[CHECK_EX] != 0, state[CHECK_ST] != 0
+    pooled_rows, pending = state[CHECK_POOLED], state[CHECK_PENDING]
     for i in range(funct.size):
         f, code, value, limit = funct[i], OK, np.int64(0), np.int64(0)
         if f == 0:
@@ -204,11 +214,11 @@ def first_fault(funct, rs1, rs2, machine):  # type: ignore[no-untyped-def]
             elif code == OK and kind == 2:
                 st_ready = True
                 pooled = bits(rs1[i], 5, 4) > 0
-                pooled_rows = bits(rs1[i], 55, 48) * bits(rs1[i], 63, 56) if pooled else 0
+                pooled_rows = bits(rs1[i], 55, 48) * bits(rs1[i], 63, 56) if pooled else np.int64(0)
                 if pooled and pooled_rows == 0:
                     code, value, limit = POOL, np.int64(0), np.int64(1)
             elif code == OK:
-                if pending >= 0:
+                if pending != NOTHING:
                     return pending, NO_COMPUTE, np.int64(f), np.int64(4)
                 a_stride, c_stride = bits(rs1[i], 31, 16), bits(rs2[i], 63, 48)
                 if bits(rs1[i], 7, 7) == 0:
@@ -230,16 +240,16 @@ def first_fault(funct, rs1, rs2, machine):  # type: ignore[no-untyped-def]
         elif f == 6:
             if not ex_ready:
                 return i, NO_CONFIG_EX, np.int64(f), np.int64(0)
-            if pending >= 0:
+            if pending != NOTHING:
                 return pending, NO_COMPUTE, np.int64(f), np.int64(4)
-            pending = i
+            pending = np.int64(i)
             code, value, limit = _check_operand(rs1[i], dim, 1, ws and b_t, sp_rows, acc_rows)
             if code == OK:
                 code, value, limit = _check_result(rs2[i], dim, c_stride, sp_rows, acc_rows)
         elif f == 4 or f == 5:
-            if pending < 0:
+            if pending == NOTHING:
                 return i, NO_PRELOAD, np.int64(f), np.int64(6)
-            pending = -1
+            pending = np.int64(NOTHING)
             code, value, limit = _check_operand(rs1[i], dim, a_stride, a_t, sp_rows, acc_rows)
             if code == OK:
                 code, value, limit = _check_operand(rs2[i], dim, 1, (not ws) and b_t, sp_rows, acc_rows)
@@ -247,9 +257,13 @@ def first_fault(funct, rs1, rs2, machine):  # type: ignore[no-untyped-def]
             code, value = (LOOP if 8 <= f <= 21 else UNKNOWN), np.int64(f)
         if code != OK:
             return i, code, np.int64(value), np.int64(limit)
-    if pending >= 0:
+    if pending != NOTHING and not more:
         return pending, NO_COMPUTE, np.int64(0), np.int64(4)
-    return -1, OK, np.int64(0), np.int64(0)
+    state[CHECK_A_STRIDE], state[CHECK_C_STRIDE] = a_stride, c_stride
+    state[CHECK_WS], state[CHECK_A_T], state[CHECK_B_T] = ws, a_t, b_t
+    state[CHECK_EX], state[CHECK_ST], state[CHECK_POOLED] = ex_ready, st_ready, pooled_rows
+    state[CHECK_PENDING] = pending if pending == NOTHING else pending - funct.size
+    return np.int64(-1), OK, np.int64(0), np.int64(0)
 
 
 def machine_limits(accelerator: Accelerator) -> tuple[int, ...]:
@@ -266,16 +280,35 @@ def machine_limits(accelerator: Accelerator) -> tuple[int, ...]:
     )
 
 
-def raise_fault(program: Program, index: int, rule: int, value: int, limit: int) -> None:
-    """Raise the InputError of one fault: path `command INDEX NAME.FIELD`, value and limit as found."""
+def raise_fault(program: Program, index: int, rule: int, value: int, limit: int, *, first_index: int = 0) -> None:
+    """Raise the InputError of one fault: path `command INDEX NAME.FIELD`, value and limit as found.
+
+    `first_index` is the index of the program's first command in its stream; `index` counts from there, and is below 0
+    for a preload before.
+    """
     field, problem = RULES[rule]
-    funct = int(program.funct[index])
+    funct = int(program.funct[index]) if index >= 0 else PRELOAD
     name = FUNCT_NAMES.get(funct, f"funct {funct}")
-    raise InputError(f"command {index} ({name}) {field}", problem, value=value, limit=limit or None)
+    raise InputError(f"command {first_index + index} ({name}) {field}", problem, value=value, limit=limit or None)
+
+
+def new_check() -> npt.NDArray[np.int64]:
+    """Nothing is configured yet: the state `check_next` begins with."""
+    state = np.zeros(CHECK_SIZE, np.int64)
+    state[CHECK_BLOCK : CHECK_BLOCK + 3], state[CHECK_WS], state[CHECK_PENDING] = -1, 1, NOTHING
+    return state
+
+
+def check_next(
+    program: Program, accelerator: Accelerator, state: npt.NDArray[np.int64], *, first_index: int, more: bool
+) -> None:
+    """Like `check_program` for a piece of a stream, `first_index` its first command's index; `state` is carried on."""
+    words = (program.funct, program.rs1, program.rs2)
+    index, rule, value, limit = first_fault(*words, machine_limits(accelerator), state, more)
+    if rule != OK:
+        raise_fault(program, int(index), int(rule), int(value), int(limit), first_index=first_index)
 
 
 def check_program(program: Program, accelerator: Accelerator) -> None:
     """Raise InputError naming index and field of the first command that is illegal on `accelerator`."""
-    index, rule, value, limit = first_fault(program.funct, program.rs1, program.rs2, machine_limits(accelerator))
-    if rule != OK:
-        raise_fault(program, int(index), int(rule), int(value), int(limit))
+    check_next(program, accelerator, new_check(), first_index=0, more=False)

@@ -9,21 +9,25 @@ nothing can happen.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 
 from model_ir.errors import InputError
 from simulator.accelerator import Accelerator, Memory
-from simulator.command_check import check_program
+from simulator.command_check import check_next, new_check
 from simulator.cost import STALL_CAUSES, Result, Trace
 from simulator.engine_front import queue_of
-from simulator.engine_kernel import run
+from simulator.engine_kernel import DONE, PAUSED, run, start
+from simulator.engine_window import move, pieces
+from simulator.isa import program_of
 from simulator.program import Program
 
 # isort: off
 from simulator.engine_state import (
-    N_ACC_READ, N_ACC_WRITE, N_SP_READ, N_SP_WRITE, R_BEATS, R_BYTES, R_REQUESTS, SLOTS, STALLS, V_BEATS, V_BYTES,
-    V_REQUESTS, X_BUSY, X_MACS, new_machine,
+    F_MORE, N_ACC_READ, N_ACC_WRITE, N_SP_READ, N_SP_WRITE, R_BEATS, R_BYTES, R_REQUESTS, SLOTS, STALLS, V_BEATS,
+    V_BYTES, V_REQUESTS, X_BUSY, X_MACS, new_machine,
 )  # fmt: skip
 # isort: on
 
@@ -47,6 +51,10 @@ def _check_machine(accelerator: Accelerator, memory: Memory, gap: int) -> None:
     for field, value, limit in limits:
         if value > limit:
             raise InputError(f"{name}.{field}", "more than the engine holds", value=value, limit=limit)
+    if accelerator.dim < 4:
+        # ExecuteController.scala: two registers hold finished commands until they are reported, one a cycle; shorter
+        # operations overwrite them and the machine hangs.
+        raise InputError(f"{name}.array.rows", "the execute controller loses commands", value=accelerator.dim, limit=4)
     if accelerator.array.rows != accelerator.array.columns:
         raise InputError(f"{name}.array.columns", "the mesh must be square", value=accelerator.array.columns)
     if accelerator.dma.bus_bytes > accelerator.dma.request_bytes or bytes_per_row < 1:
@@ -60,22 +68,56 @@ def _check_machine(accelerator: Accelerator, memory: Memory, gap: int) -> None:
             raise InputError(f"{name}.{field}", "too small", value=value, limit=least)
 
 
-def _trace_of(intervals: npt.NDArray[np.int64], program: Program, span: tuple[int, int]) -> Trace:
+def _trace_of(intervals: npt.NDArray[np.int64], units: npt.NDArray[np.int8], span: tuple[int, int]) -> Trace:
     """Activity intervals of the traced commands that completed with one."""
     done = np.flatnonzero(intervals[:, 0] >= 0)
-    command = done.astype(np.int64) + span[0]
-    unit = [queue_of(program.funct[index], program.rs1[index]) for index in command]
     return Trace(
         units=UNITS,
-        unit=np.array(unit, dtype=np.int8),
-        command=command,
+        unit=units[done],
+        command=done.astype(np.int64) + span[0],
         start_cycle=intervals[done, 0],
         end_cycle=intervals[done, 1] + 1,
     )
 
 
+def _note_units(units: npt.NDArray[np.int8], piece: Program, first: int, span: tuple[int, int]) -> None:
+    """Which unit runs each traced command of `piece`, whose first command has index `first`."""
+    for index in range(max(span[0], first), min(span[1], first + len(piece))):
+        units[index - span[0]] = queue_of(piece.funct[index - first], piece.rs1[index - first])
+
+
+def _run_pieces(
+    m: npt.NDArray[np.int64],
+    programs: Iterable[Program],
+    accelerator: Accelerator,
+    span: tuple[int, int],
+    intervals: npt.NDArray[np.int64],
+    units: npt.NDArray[np.int8],
+) -> tuple[int, int, npt.NDArray[np.int64]]:
+    """Run the stream piece by piece; returns (cycles, commands, cycles the commands of the last window came in)."""
+    window = program_of([])
+    cycles, base, known, checked = 0, 0, 0, new_check()
+    accepted: npt.NDArray[np.int64] = np.zeros(1, np.int64)
+    for piece, more in pieces(programs):
+        check_next(piece, accelerator, checked, first_index=known, more=more)
+        _note_units(units, piece, known, span)
+        if known:
+            window, gone = move(m, window, piece)
+            base += gone
+        else:
+            window = piece
+        accepted = np.zeros(len(window) + 1, np.int64)
+        m[F_MORE] = more
+        t = cycles if known else start(m, accepted)
+        known += len(piece)
+        cycles, stuck = run(m, t, intervals, window.funct, window.rs1, window.rs2, accepted)
+        if stuck != (PAUSED if more else DONE):
+            raise RuntimeError(f"the engine made no progress at command {base + stuck}")
+    return int(cycles), known, accepted[:-1]
+
+
 def simulate(
-    program: Program,
+    program: Program | Iterable[Program],
     accelerator: Accelerator,
     *,
     memory: Memory | None = None,
@@ -84,27 +126,27 @@ def simulate(
 ) -> Result:
     """Run `program` in timing mode.
 
+    Consecutive Programs of one command stream give the result of their concatenation, and only two of them are held
+    at a time (a run of Programs without preload or compute counts as one); `accepted_at` is then empty, and a fault is
+    found when its Program's turn comes.
     `memory` overrides the accelerator's; the host offers a command `command_gap_cycles` extra cycles after the last
     was taken; `trace_commands` = (from, to) records the activity intervals of those command indices. Raises
     InputError for an illegal command (index and field) or a machine beyond the engine's limits.
     """
     memory = memory or accelerator.memory
     _check_machine(accelerator, memory, command_gap_cycles)
-    check_program(program, accelerator)
-    accepted: npt.NDArray[np.int64] = np.zeros(len(program), np.int64)
-    span = trace_commands or (0, 0)
-    span = (max(0, span[0]), min(len(program), span[1]))
+    whole = isinstance(program, Program)
+    start_index, end_index = trace_commands or (0, 0)
+    span = (max(0, start_index), min(len(program), end_index) if isinstance(program, Program) else end_index)
     m = new_machine(accelerator, memory, command_gap_cycles, span)
     intervals = np.full((max(0, span[1] - span[0]), 2), -1, np.int64)
-    cycles = 0
-    if len(program):
-        cycles, stuck = run(m, intervals, program.funct, program.rs1, program.rs2, accepted)
-        if stuck >= 0:
-            raise RuntimeError(f"the engine made no progress at command {stuck}")
+    units = np.full(len(intervals), -1, np.int8)
+    programs = [program] if isinstance(program, Program) else program
+    cycles, commands, accepted = _run_pieces(m, programs, accelerator, span, intervals, units)
     stalls = m[STALLS : STALLS + len(STALL_CAUSES)]
     return Result(
-        cycles=int(cycles),
-        commands=len(program),
+        cycles=cycles,
+        commands=commands,
         execute_busy_cycles=int(m[X_BUSY]),
         load_busy_cycles=int(m[R_BEATS]),
         store_busy_cycles=int(m[V_BEATS]),
@@ -118,6 +160,6 @@ def simulate(
         scratchpad_write_bytes=int(m[N_SP_WRITE]),
         accumulator_read_bytes=int(m[N_ACC_READ]),
         accumulator_write_bytes=int(m[N_ACC_WRITE]),
-        accepted_at=accepted,
-        trace=_trace_of(intervals, program, span) if trace_commands else None,
+        accepted_at=accepted if whole else accepted[:0],
+        trace=_trace_of(intervals, units, span) if trace_commands else None,
     )

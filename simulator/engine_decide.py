@@ -17,11 +17,11 @@ from simulator.engine_front import release, row_key
 from simulator.engine_state import (
     COMMANDS, COMPUTING, ENTRY, EXECUTE, E_SIZE, E_STARTED, FIRST_COMPUTE, FIRST_PRELOAD, FLUSH, MUL_ONLY,
     MUL_PRELOAD, NEVER, PAST, PLAIN, PRELOAD_ONLY, P_DIM, P_EX_QUEUE, P_MIN_ROWS, QUEUE_RING, SECOND_PRELOAD,
-    S_ISSUE_EX, TAGS, TAG_RING, T_ENTERED, T_KEY, T_LEFT, T_SIZE, T_SLOT, UNROLLER, U_COMMAND, U_SIZE, U_SLOT, U_TIME,
-    U_VARIANT, X_A, X_A_ON, X_A_ROWS, X_A_STRIDE, X_A_T, X_B, X_B_ON, X_B_ROWS, X_B_T, X_CQ_HEAD, X_CQ_TAIL,
-    X_C_ACCUMULATES, X_C_KEY, X_C_ROWS, X_C_SLOT, X_C_STRIDE, X_D, X_D_ON, X_D_ROWS, X_FIRST, X_MACS, X_MACS_COLUMNS,
-    X_NA, X_NB, X_ND, X_NEXT, X_OP, X_PENDING0, X_PENDING1, X_ROW, X_STATE, X_STRIDE, X_TAG_TAIL, X_TOTAL, X_UNROLL,
-    X_UNROLL_ON, X_UQ_HEAD, X_UQ_TAIL, X_U_NEXT, X_WS,
+    S_ISSUE_EX, TAGS, TAG_RING, T_ENTERED, T_KEY, T_LEFT, T_SIZE, T_SLOT, UNROLLER, U_COMMAND, U_SIZE, U_SLOT,
+    U_TIME, U_VARIANT, X_A, X_A_ON, X_A_ROWS, X_A_STRIDE, X_A_T, X_B, X_B_ON, X_B_ROWS, X_B_T, X_CQ_HEAD, X_CQ_TAIL,
+    X_C_ACCUMULATES, X_C_KEY, X_C_ROWS, X_C_SLOT, X_C_STRIDE, X_D, X_D_ON, X_D_ROWS, X_FIRST, X_MACS,
+    X_MACS_COLUMNS, X_NA, X_NB, X_ND, X_NEXT, X_NEXT_COLUMNS, X_OP, X_PENDING0, X_PENDING1, X_ROW, X_STATE,
+    X_STRIDE, X_TAG_TAIL, X_TOTAL, X_UNROLL, X_UNROLL_ON, X_UQ_HEAD, X_UQ_TAIL, X_U_NEXT, X_WS,
 )  # fmt: skip
 # isort: on
 
@@ -120,6 +120,7 @@ def _take_preload(m, record, rs1, rs2):  # type: ignore[no-untyped-def]
     m[X_D] = -1 if m[record + U_VARIANT] == SECOND_PRELOAD else _key(rs1[i])
     m[X_D_ROWS] = bits(rs1[i], 47, 32) if m[X_B_T] and m[X_WS] else bits(rs1[i], 63, 48)
     m[X_D_ON] = 1
+    m[X_NEXT_COLUMNS] = bits(rs1[i], 47, 32) if _key(rs1[i]) >= 0 else 0
     m[X_C_KEY] = -1 if m[record + U_VARIANT] == FIRST_PRELOAD else _key(rs2[i])
     m[X_C_ROWS] = bits(rs2[i], 63, 48)
     m[X_C_ACCUMULATES] = bits(rs2[i], 30, 30)
@@ -133,6 +134,8 @@ def _begin(m, t, op, head, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     for record in (c0, c1) if op == MUL_PRELOAD else (c0, c0):
         if m[record + U_SLOT] >= 0:
             m[ENTRY + m[record + U_SLOT] * E_SIZE + E_STARTED] = t
+    if op != PRELOAD_ONLY and m[c0 + U_VARIANT] == PLAIN:
+        _count_macs(m, m[c0 + U_COMMAND], funct, rs1, rs2)
     m[X_OP], m[X_STATE] = op, COMPUTING
     m[X_A], m[X_B], m[X_D], m[X_A_ON], m[X_B_ON], m[X_D_ON] = -1, -1, -1, 0, 0, 0
     m[X_NA], m[X_NB], m[X_ND], m[X_FIRST], m[X_ROW] = 0, 0, 0, 1, 0
@@ -162,8 +165,6 @@ def _begin(m, t, op, head, funct, rs1, rs2):  # type: ignore[no-untyped-def]
         rows_b = m[X_B_ROWS] if m[X_B] >= 0 else 1
         total = max(max(rows_a, rows_b), m[P_MIN_ROWS])
     m[X_TOTAL] = total
-    if op != PRELOAD_ONLY and m[c0 + U_VARIANT] == PLAIN:
-        _count_macs(m, m[c0 + U_COMMAND], funct, rs1, rs2)
 
 
 @compiled
@@ -173,8 +174,8 @@ def _count_macs(m, i, funct, rs1, rs2):  # type: ignore[no-untyped-def]
         return
     columns = bits(rs2[i], 47, 32)
     if m[X_WS]:
-        if funct[i] == 4 and i > 0:
-            m[X_MACS_COLUMNS] = bits(rs1[i - 1], 47, 32) if _key(rs1[i - 1]) >= 0 else 0
+        if funct[i] == 4:
+            m[X_MACS_COLUMNS] = m[X_NEXT_COLUMNS]
         columns = m[X_MACS_COLUMNS]
     elif _key(rs2[i]) < 0:
         columns = 0

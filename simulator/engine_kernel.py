@@ -15,17 +15,18 @@ from simulator.engine_store import complete_store, dispatch, store_controller, w
 
 # isort: off
 from simulator.engine_state import (
-    COMPUTING, ENTRY, EXECUTE, E_COMMAND, E_DEPS, E_SIZE, E_STARTED, F_COMMAND, F_FULL, F_NEXT, L_DONE_HEAD, L_NEXT,
-    NEVER, P_EX_ENTRIES, P_LD_ENTRIES, P_TRACE_FROM, P_TRACE_TO, QUEUE_RING, R_NEXT, STALLS, S_HEAD_EX, S_ISSUE_EX,
-    S_ISSUE_LD, S_ISSUE_ST, S_LAST_BUSY, S_TAIL_EX, S_VALID, UNISSUED, V_DONE, V_D_NEXT, V_FIRED, V_ISSUED,
-    V_LAST_ACK, V_NEXT, V_READY, V_SENT, V_W_NEXT, WAITING, W_NEXT, X_BUSY, X_CAUSE, X_FIRED, X_NEXT, X_STATE,
-    X_UQ_HEAD, X_UQ_START, X_UQ_TAIL, X_U_NEXT, Z_NEXT,
+    COMPUTING, ENTRY, EXECUTE, E_COMMAND, E_DEPS, E_SIZE, E_STARTED, F_COMMAND, F_FULL, F_MORE, F_NEXT, L_DONE_HEAD,
+    L_NEXT, NEVER, P_EX_ENTRIES, P_LD_ENTRIES, P_TRACE_FROM, P_TRACE_TO, QUEUE_RING, R_NEXT, STALLS, S_HEAD_EX,
+    S_ISSUE_EX, S_ISSUE_LD, S_ISSUE_ST, S_LAST_BUSY, S_TAIL_EX, S_VALID, UNISSUED, V_DONE, V_D_NEXT, V_FIRED,
+    V_ISSUED, V_LAST_ACK, V_NEXT, V_READY, V_SENT, V_W_NEXT, WAITING, W_NEXT, X_BUSY, X_CAUSE, X_FIRED, X_NEXT,
+    X_STATE, X_UQ_HEAD, X_UQ_START, X_UQ_TAIL, X_U_NEXT, Z_NEXT,
 )  # fmt: skip
 # isort: on
 
 
 # Positions in cost.STALL_CAUSES.
 ON_LOAD, ON_STORE, ON_BANK, ON_DEPENDENCY, ON_COMMAND, ON_DRAIN = range(6)
+DONE, PAUSED = -1, -2
 
 
 @compiled
@@ -110,14 +111,25 @@ def _last_execute(funct, rs1):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def run(m, trace, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
-    """Simulate the whole program; returns (cycles, index of the command at which it deadlocked or -1)."""
-    last_execute = _last_execute(funct, rs1)
+def start(m, accepted):  # type: ignore[no-untyped-def]
+    """Offer the first command; returns the first cycle to visit."""
     arrive(m, accepted, 0)
-    t = m[F_NEXT]
-    m[STALLS + ON_COMMAND] += t
+    m[STALLS + ON_COMMAND] += m[F_NEXT]
     m[V_READY] = 0
+    return m[F_NEXT]
+
+
+@compiled
+def run(m, t, trace, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
+    """Simulate from cycle `t` on; returns (cycles, index of the command at which it deadlocked, DONE or PAUSED).
+
+    With F_MORE set it pauses where it needs the first command behind `funct`, and then the cycle is the one to go on
+    from. An execute command must be among those that follow.
+    """
+    last_execute = np.int64(NEVER) if m[F_MORE] else np.int64(_last_execute(funct, rs1))
     while True:
+        if m[F_NEXT] <= t and m[F_COMMAND] == funct.size:
+            return t, np.int64(PAUSED)
         m[X_UQ_START] = m[X_UQ_TAIL] - m[X_UQ_HEAD]
         if m[W_NEXT] <= t:
             write_row(m, t)
@@ -153,8 +165,8 @@ def run(m, trace, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
         if after > t + 1:
             m[STALLS + _cause(m, last_execute)] += after - t - 1
         t = after
-    stuck = m[F_COMMAND] if m[F_COMMAND] < funct.size else np.int64(-1)
-    if stuck < 0 and (m[S_VALID] or m[V_FIRED] != m[V_SENT] or m[V_ISSUED] != m[V_FIRED]):
+    stuck = m[F_COMMAND] if m[F_COMMAND] < funct.size else np.int64(DONE)
+    if stuck == DONE and (m[S_VALID] or m[V_FIRED] != m[V_SENT] or m[V_ISSUED] != m[V_FIRED]):
         stuck = np.int64(funct.size - 1)
     end = max(m[S_LAST_BUSY], m[V_LAST_ACK])
     spent = np.int64(0)
@@ -162,4 +174,8 @@ def run(m, trace, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
         spent += m[STALLS + cause]
     # Whatever is not accounted for yet lies after the last cycle visited (or was a visit after the last busy cycle).
     m[STALLS + ON_DRAIN] += end + 1 - m[X_BUSY] - spent
+    if m[STALLS + ON_DRAIN] < 0:
+        # The mesh was still being flushed, for results no command waits for, when the machine fell idle.
+        m[STALLS + ON_DEPENDENCY] += m[STALLS + ON_DRAIN]
+        m[STALLS + ON_DRAIN] = 0
     return end + 1, stuck

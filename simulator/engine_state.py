@@ -37,7 +37,7 @@ MOST_IN_FLIGHT = 256
 ) = range(35)  # fmt: skip
 
 # Front end (f): the chain of host-side queues, one ring of dequeue cycles a stage in `front`.
-F_COMMAND, F_NEXT, F_FULL = range(64, 67)
+F_COMMAND, F_NEXT, F_FULL, F_MORE = range(64, 68)
 
 # Reservation station (s); queue numbers LOAD, EXECUTE, STORE. Slots of all queues share one numbering and one bit mask.
 (
@@ -75,8 +75,9 @@ Z_NEXT, Z_VALID, Z_SINCE, Z_LOCAL, Z_COLUMNS, Z_COLUMN, Z_BLOCK, Z_TRACKER, Z_BY
     X_NA, X_NB, X_ND, X_ENTRIES, X_LAST_OUT, X_OPS, X_TAG_HEAD, X_TAG_TAIL, X_TAG_MATCH, X_C_KEY, X_C_ROWS, X_C_SLOT,
     X_C_ACCUMULATES, X_FIRST, X_ROW, X_WS, X_A_T, X_B_T, X_STRIDE, X_C_STRIDE, X_FLUSH_FROM, X_UQ_HEAD, X_UQ_TAIL,
     X_UQ_START, X_UNROLL, X_UNROLL_ON, X_CQ_HEAD, X_CQ_TAIL, X_PENDING0, X_PENDING1, X_PENDING_SINCE, X_DONE_HEAD,
-    X_DONE_TAIL, X_BUSY, X_CAUSE, X_READS, X_READ_TIME, X_LAST_ROW, X_U_NEXT, X_MACS_COLUMNS, X_MACS, X_FIRED
-) = range(448, 504)  # fmt: skip
+    X_DONE_TAIL, X_BUSY, X_CAUSE, X_READS, X_READ_TIME, X_LAST_ROW, X_U_NEXT, X_MACS_COLUMNS, X_MACS, X_FIRED,
+    X_NEXT_COLUMNS
+) = range(448, 505)  # fmt: skip
 U_COMMAND, U_SLOT, U_VARIANT, U_TIME, U_SIZE = range(5)
 T_MATCH, T_SLOT, T_KEY, T_ROWS, T_ACCUMULATES, T_ENTERED, T_LEFT, T_STRIDE, T_WS, T_SIZE = range(10)
 

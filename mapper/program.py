@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mapper.codegen import Addresses, emit
+from mapper.codegen import Addresses, emit, emit_chunks
 from mapper.lower import Layer, ResidualAdd
 from mapper.residual_add import emit_residual_add
 from simulator.accelerator import Accelerator
@@ -54,25 +55,37 @@ def addresses_of(nest: ArrayNest, accelerator: Accelerator) -> Addresses:
     return Addresses(a=a, b=b, c=c, bias=bias)
 
 
-def layer_program(layer: Layer, mapping: Mapping | None, accelerator: Accelerator) -> Program:
-    """The commands of a layer that has work for the array or the accumulator.
+def layer_programs(layer: Layer, mapping: Mapping | None, accelerator: Accelerator) -> Iterator[Program]:
+    """The commands of a layer that has work for the array or the accumulator, in consecutive pieces of bounded memory.
 
     Raises ValueError for a layer without such work, or a matmul or convolution without a mapping.
     """
     if isinstance(layer.work, ResidualAdd):
-        rows, channels = layer.work.rows, layer.work.channels
-        size = _aligned(rows * channels * accelerator.input_bytes)
-        addresses = Addresses(a=BASE_ADDRESS, b=BASE_ADDRESS + size, c=BASE_ADDRESS + 2 * size)
-        return emit_residual_add(rows, channels, accelerator, activation=layer.activation, addresses=addresses)
-    if layer.work is None or mapping is None:
-        raise ValueError(f"layer {layer.name!r} has no command stream")
-    return emit(
-        layer.work,
-        mapping,
-        accelerator,
-        activation=layer.activation,
-        addresses=addresses_of(layer.work, accelerator),
+        return iter((_residual_add(layer, layer.work, accelerator),))
+    nest, chosen = _work(layer, mapping)
+    return emit_chunks(
+        nest, chosen, accelerator, activation=layer.activation, addresses=addresses_of(nest, accelerator)
     )
+
+
+def layer_program(layer: Layer, mapping: Mapping | None, accelerator: Accelerator) -> Program:
+    """As `layer_programs`, in one piece; InputError for more commands than `mapper.codegen.emit` takes."""
+    if isinstance(layer.work, ResidualAdd):
+        return _residual_add(layer, layer.work, accelerator)
+    nest, chosen = _work(layer, mapping)
+    return emit(nest, chosen, accelerator, activation=layer.activation, addresses=addresses_of(nest, accelerator))
+
+
+def _work(layer: Layer, mapping: Mapping | None) -> tuple[ArrayNest, Mapping]:
+    if not isinstance(layer.work, ArrayNest) or mapping is None:
+        raise ValueError(f"layer {layer.name!r} has no command stream")
+    return layer.work, mapping
+
+
+def _residual_add(layer: Layer, work: ResidualAdd, accelerator: Accelerator) -> Program:
+    size = _aligned(work.rows * work.channels * accelerator.input_bytes)
+    addresses = Addresses(a=BASE_ADDRESS, b=BASE_ADDRESS + size, c=BASE_ADDRESS + 2 * size)
+    return emit_residual_add(work.rows, work.channels, accelerator, activation=layer.activation, addresses=addresses)
 
 
 def _aligned(size_bytes: int) -> int:

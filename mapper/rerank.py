@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mapper.lower import Layer
-from mapper.program import layer_program
+from mapper.program import layer_programs
 from mapper.schedule import Scheduled
 from simulator.accelerator import Accelerator
 from simulator.cost import Result
@@ -41,4 +41,4 @@ def fastest(layer: Layer, plan: Scheduled | None, accelerator: Accelerator) -> S
 
 
 def _simulated(layer: Layer, mapping: Mapping | None, accelerator: Accelerator) -> Simulated:
-    return Simulated(mapping=mapping, result=simulate(layer_program(layer, mapping, accelerator), accelerator))
+    return Simulated(mapping=mapping, result=simulate(layer_programs(layer, mapping, accelerator), accelerator))

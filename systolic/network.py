@@ -26,8 +26,13 @@ class NetworkRequest:
 
     @property
     def is_file(self) -> bool:
-        """Whether `model` names a file rather than a catalogue entry."""
-        return "/" in self.model or "." in Path(self.model).name[1:] or Path(self.model).exists()
+        """Whether `model` names a file: it has a folder or a file's ending, or is there; the catalogue comes first."""
+        from workloads.catalogue import WORKLOADS
+
+        if self.model in WORKLOADS:
+            return False
+        path = Path(self.model)
+        return path.name != self.model or path.suffix in (".onnx", ".pb", ".qonnx") or path.exists()
 
     @property
     def options(self) -> dict[str, int | str | bool]:

@@ -9,7 +9,7 @@ from math import nan
 from typing import Any
 
 from mapper.lower import Layer, ResidualAdd
-from mapper.program import layer_program
+from mapper.program import layer_programs
 from reports.record import Machine
 from simulator.accelerator import Accelerator
 from simulator.array_nest import ArrayNest
@@ -147,8 +147,7 @@ def timeline_rows(
 
 
 def _timeline(index: int, run: LayerRun, accelerator: Accelerator) -> list[dict[str, Any]]:
-    program = layer_program(run.layer, run.mapping, accelerator)
-    shown = program.first(TIMELINE_COMMANDS)
+    shown = next(layer_programs(run.layer, run.mapping, accelerator)).first(TIMELINE_COMMANDS)
     trace = simulate(shown, accelerator, trace_commands=(0, len(shown))).trace
     if trace is None:
         return []

@@ -201,13 +201,14 @@ def print_simulations(
 
 
 def _print_programs(console: Console, runs: Sequence[LayerRun], accelerator: Accelerator, commands: int) -> None:
-    from mapper.program import layer_program
+    from mapper.program import layer_programs
     from simulator.isa import disassemble
 
     for index, run in enumerate(runs):
         if run.result is None or run.identical_to != index:
             continue
-        program = layer_program(run.layer, run.mapping, accelerator)
-        console.print(f"\n{run.layer.name}: {len(program):,} commands", highlight=False, markup=False)
-        for line in disassemble(program.first(commands)):
+        head = next(layer_programs(run.layer, run.mapping, accelerator)).first(commands)
+        total = f"{len(head):,} of {run.result.commands:,} commands"
+        console.print(f"\n{run.layer.name}: {total}", highlight=False, markup=False)
+        for line in disassemble(head):
             console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)

@@ -13,6 +13,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from systolic.network import NetworkRequest
+from workloads.catalogue import WORKLOADS
+
 ROOT = Path(__file__).parent.parent
 BASE = 'base = "gemmini"\nname = "{}"\ndescription = "for a test"\n'
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -157,6 +160,11 @@ def test_json_of_the_other_commands(command: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     value = json.loads(done.stdout)
     assert value["layers" if command != "show" else "operators"]
+
+
+def test_every_name_of_the_catalogue_is_one_on_the_command_line() -> None:
+    assert not [name for name in WORKLOADS if NetworkRequest(model=name).is_file]
+    assert NetworkRequest(model="net.onnx").is_file
 
 
 @pytest.mark.parametrize("command", ["accelerators", "workloads"])

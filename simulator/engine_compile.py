@@ -8,5 +8,5 @@ from __future__ import annotations
 
 from numba import njit
 
-compiled = njit(cache=True, _nrt=False, nogil=True)
-inlined = njit(cache=True, _nrt=False, inline="always")
+compiled = njit(cache=True, _nrt=False, nogil=True, error_model="numpy")
+inlined = njit(cache=True, _nrt=False, inline="always", error_model="numpy")

@@ -12,16 +12,18 @@ import numpy as np
 from simulator.command_check import bits
 from simulator.engine_compile import compiled, inlined
 from simulator.engine_front import release, row_key
+from simulator.engine_load import bank_of
 
 # isort: off
 from simulator.engine_state import (
     COMMANDS, COMPUTING, ENTRY, EXECUTE, E_SIZE, E_STARTED, FIRST_COMPUTE, FIRST_PRELOAD, FLUSH, MUL_ONLY,
     MUL_PRELOAD, NEVER, PAST, PLAIN, PRELOAD_ONLY, P_DIM, P_EX_QUEUE, P_MIN_ROWS, QUEUE_RING, SECOND_PRELOAD,
     S_ISSUE_EX, TAGS, TAG_RING, T_ENTERED, T_KEY, T_LEFT, T_SIZE, T_SLOT, UNROLLER, U_COMMAND, U_SIZE, U_SLOT,
-    U_TIME, U_VARIANT, X_A, X_A_ON, X_A_ROWS, X_A_STRIDE, X_A_T, X_B, X_B_ON, X_B_ROWS, X_B_T, X_CQ_HEAD, X_CQ_TAIL,
-    X_C_ACCUMULATES, X_C_KEY, X_C_ROWS, X_C_SLOT, X_C_STRIDE, X_D, X_D_ON, X_D_ROWS, X_FIRST, X_MACS,
-    X_MACS_COLUMNS, X_NA, X_NB, X_ND, X_NEXT, X_NEXT_COLUMNS, X_OP, X_PENDING0, X_PENDING1, X_ROW, X_STATE,
-    X_STRIDE, X_TAG_TAIL, X_TOTAL, X_UNROLL, X_UNROLL_ON, X_UQ_HEAD, X_UQ_TAIL, X_U_NEXT, X_WS,
+    U_TIME, U_VARIANT, X_A, X_A_ON, X_A_ROWS, X_A_STRIDE, X_A_T, X_B, X_BANK_A, X_BANK_B, X_BANK_D, X_B_ON,
+    X_B_ROWS, X_B_T, X_CQ_HEAD, X_CQ_TAIL, X_C_ACCUMULATES, X_C_KEY, X_C_ROWS, X_C_SLOT, X_C_STRIDE, X_D, X_D_ON,
+    X_D_ROWS, X_FIRST, X_MACS, X_MACS_COLUMNS, X_NA, X_NB, X_ND, X_NEXT, X_NEXT_COLUMNS, X_OP, X_PENDING0,
+    X_PENDING1, X_ROW, X_SMOOTH, X_STATE, X_STRIDE, X_TAG_TAIL, X_TOTAL, X_UNROLL, X_UNROLL_ON, X_UQ_HEAD,
+    X_UQ_TAIL, X_U_NEXT, X_WS,
 )  # fmt: skip
 # isort: on
 
@@ -165,6 +167,25 @@ def _begin(m, t, op, head, funct, rs1, rs2):  # type: ignore[no-untyped-def]
         rows_b = m[X_B_ROWS] if m[X_B] >= 0 else 1
         total = max(max(rows_a, rows_b), m[P_MIN_ROWS])
     m[X_TOTAL] = total
+    _note_banks(m, total)
+
+
+@compiled
+def _note_banks(m, total):  # type: ignore[no-untyped-def]
+    """Banks of the operation's operands (below 0 for none), and whether they are three, each the same for all rows."""
+    m[X_BANK_A], m[X_BANK_B], m[X_BANK_D] = -1, -2, -3
+    steady = True
+    if m[X_A] >= 0:
+        m[X_BANK_A] = bank_of(m, m[X_A])
+        steady = m[X_BANK_A] == bank_of(m, m[X_A] + (total - 1) * m[X_A_STRIDE])
+    if m[X_B] >= 0:
+        m[X_BANK_B] = bank_of(m, m[X_B])
+        steady = steady and m[X_BANK_B] == bank_of(m, m[X_B] + total - 1)
+    if m[X_D] >= 0:
+        m[X_BANK_D] = bank_of(m, m[X_D] + m[P_DIM] - 1)
+        steady = steady and m[X_BANK_D] == bank_of(m, m[X_D] + m[P_DIM] - total)
+    apart = m[X_BANK_A] != m[X_BANK_B] and m[X_BANK_A] != m[X_BANK_D] and m[X_BANK_B] != m[X_BANK_D]
+    m[X_SMOOTH] = 1 if steady and apart else 0
 
 
 @compiled

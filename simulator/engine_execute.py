@@ -20,10 +20,11 @@ from simulator.engine_state import (
     NEVER, N_ACC_WRITE, N_SP_READ, N_SP_WRITE, PAST, PRELOAD_ONLY, P_ACC_BYTES, P_DIM, P_IN_BYTES, P_MESH_DELAY,
     P_READ_DELAY, P_TAGS, QUEUE_RING, TAGS, TAG_RING, T_ACCUMULATES, T_ENTERED, T_KEY, T_LEFT, T_MATCH, T_ROWS,
     T_SIZE, T_SLOT, T_STRIDE, T_WS, U_SIZE, U_SLOT, U_TIME, WAITING, WRITE_BANK, WRITE_RING, WRITE_TIME, W_BANK,
-    W_TIME, X_A, X_A_ROWS, X_A_STRIDE, X_B, X_BUSY, X_B_ROWS, X_CAUSE, X_CQ_HEAD, X_CQ_TAIL, X_C_ACCUMULATES,
-    X_C_KEY, X_C_ROWS, X_C_SLOT, X_C_STRIDE, X_D, X_DONE_HEAD, X_DONE_TAIL, X_D_ROWS, X_ENTRIES, X_FIRED, X_FIRST,
-    X_LAST_OUT, X_LAST_ROW, X_NA, X_NB, X_ND, X_NEXT, X_OP, X_OPS, X_PENDING0, X_PENDING1, X_PENDING_SINCE, X_READS,
-    X_READ_TIME, X_ROW, X_STATE, X_TAG_HEAD, X_TAG_TAIL, X_TOTAL, X_U_NEXT, X_WS,
+    W_TIME, X_A, X_A_ROWS, X_A_STRIDE, X_B, X_BANK_A, X_BANK_B, X_BANK_D, X_BUSY, X_B_ROWS, X_CAUSE, X_CQ_HEAD,
+    X_CQ_TAIL, X_C_ACCUMULATES, X_C_KEY, X_C_ROWS, X_C_SLOT, X_C_STRIDE, X_D, X_DONE_HEAD, X_DONE_TAIL, X_D_ROWS,
+    X_ENTRIES, X_FIRED, X_FIRST, X_LAST_OUT, X_LAST_ROW, X_NA, X_NB, X_ND, X_NEXT, X_OP, X_OPS, X_PENDING0,
+    X_PENDING1, X_PENDING_SINCE, X_READS, X_READ_TIME, X_ROW, X_SMOOTH, X_STATE, X_TAG_HEAD, X_TAG_TAIL, X_TOTAL,
+    X_U_NEXT, X_WS,
 )  # fmt: skip
 # isort: on
 
@@ -186,6 +187,55 @@ def _flush(m, t):  # type: ignore[no-untyped-def]
     m[X_STATE], m[X_NEXT] = FLUSHING, t + m[P_DIM] + 1
 
 
+@inlined
+def fire_row(m, t):  # type: ignore[no-untyped-def]
+    """What `execute` does in cycle `t` for a row amid an operation whose operands never meet in a bank; False, and
+    nothing done, where the row is not one, the control queue is full, or a write takes a bank.
+
+    Nearly all of the array's cycles are such rows, so this is kept apart from what the others need.
+    """
+    row = m[X_NA]
+    if m[X_STATE] != COMPUTING or m[X_SMOOTH] == 0 or m[LEFT + ((m[X_ENTRIES] - m[P_READ_DELAY]) & 63)] > t:
+        return False
+    if row != m[X_NB] or row != m[X_ND] or row == 0 or row >= m[X_TOTAL] - 1 or m[X_ROW] != row:
+        return False
+    row_d = m[P_DIM] - 1 - row
+    read_a = m[X_BANK_A] >= 0 and row < m[X_A_ROWS]
+    read_b = m[X_BANK_B] >= 0 and row < m[X_B_ROWS]
+    read_d = m[X_BANK_D] >= 0 and row_d < m[X_D_ROWS]
+    busy = m[W_BANK] if m[W_TIME] == t else np.int64(-9)
+    execute = execute_writes(m, t)
+    if read_a and (m[X_BANK_A] == busy or m[X_BANK_A] == execute):
+        return False
+    if read_b and (m[X_BANK_B] == busy or m[X_BANK_B] == execute):
+        return False
+    if read_d and (m[X_BANK_D] == busy or m[X_BANK_D] == execute):
+        return False
+    out = m[X_LAST_OUT] + 1
+    if read_a or read_b or read_d:
+        reads = np.int64(0)
+        if read_a:
+            reads |= np.int64(1) << m[X_BANK_A]
+        if read_b:
+            reads |= np.int64(1) << m[X_BANK_B]
+        if read_d:
+            reads |= np.int64(1) << m[X_BANK_D]
+        m[X_READ_TIME], m[X_READS] = t, reads
+        m[N_SP_READ] += (read_a + read_b + read_d) * m[P_DIM] * m[P_IN_BYTES]
+        if out < t + m[P_READ_DELAY]:
+            out = t + m[P_READ_DELAY]
+    elif out <= t:
+        out = t + 1
+    m[X_NA], m[X_NB], m[X_ND], m[X_ROW] = row + 1, row + 1, row + 1, row + 1
+    m[LEFT + (m[X_ENTRIES] & 63)] = out
+    m[X_ENTRIES] += 1
+    m[X_LAST_OUT], m[X_LAST_ROW], m[X_FIRED] = out, out, t
+    m[X_BUSY] += 1
+    m[X_CAUSE], m[X_NEXT] = 0, t + 1
+    _row_leaves(m, row, m[X_TOTAL], out + m[P_MESH_DELAY])
+    return True
+
+
 @compiled
 def execute(m, t, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     """One cycle of the execute controller."""
@@ -229,7 +279,7 @@ def complete_execute(m, t):  # type: ignore[no-untyped-def]
     return slot
 
 
-@compiled
+@inlined
 def next_completion(m, t):  # type: ignore[no-untyped-def]
     """Next cycle after `t` in which an execute entry may complete."""
     if m[X_PENDING0] >= 0 or m[X_PENDING1] >= 0:

@@ -8,7 +8,7 @@ import numpy as np
 
 from simulator.engine_compile import compiled
 from simulator.engine_decide import unroll
-from simulator.engine_execute import complete_execute, execute, next_completion
+from simulator.engine_execute import complete_execute, execute, fire_row, next_completion
 from simulator.engine_front import allocate, arrive, issue, queue_of
 from simulator.engine_load import complete_load, load_controller, reader, write_row, zero_writer
 from simulator.engine_store import complete_store, dispatch, store_controller, writer
@@ -75,14 +75,23 @@ def _cause(m, last_execute):  # type: ignore[no-untyped-def]
 @compiled
 def _others_next(m, t):  # type: ignore[no-untyped-def]
     """Next cycle in which a unit other than the execute controller and the DMA's row writer may act."""
-    after = min(min(m[F_NEXT], m[S_ISSUE_LD]), min(m[S_ISSUE_EX], m[S_ISSUE_ST]))
-    after = min(min(after, m[L_NEXT]), min(m[R_NEXT], m[Z_NEXT]))
-    after = min(min(after, m[X_U_NEXT]), min(m[V_NEXT], min(m[V_D_NEXT], m[V_W_NEXT])))
-    if m[L_DONE_HEAD]:
-        after = min(after, m[L_DONE_HEAD])
-    if m[V_DONE]:
-        after = min(after, m[V_DONE])
-    return min(after, next_completion(m, t))
+    after = next_completion(m, t)
+    after = m[F_NEXT] if m[F_NEXT] < after else after
+    after = m[S_ISSUE_LD] if m[S_ISSUE_LD] < after else after
+    after = m[S_ISSUE_EX] if m[S_ISSUE_EX] < after else after
+    after = m[S_ISSUE_ST] if m[S_ISSUE_ST] < after else after
+    after = m[L_NEXT] if m[L_NEXT] < after else after
+    after = m[R_NEXT] if m[R_NEXT] < after else after
+    after = m[Z_NEXT] if m[Z_NEXT] < after else after
+    after = m[X_U_NEXT] if m[X_U_NEXT] < after else after
+    after = m[V_NEXT] if m[V_NEXT] < after else after
+    after = m[V_D_NEXT] if m[V_D_NEXT] < after else after
+    after = m[V_W_NEXT] if m[V_W_NEXT] < after else after
+    if m[L_DONE_HEAD] and m[L_DONE_HEAD] < after:
+        after = m[L_DONE_HEAD]
+    if m[V_DONE] and m[V_DONE] < after:
+        after = m[V_DONE]
+    return after
 
 
 @compiled
@@ -95,7 +104,7 @@ def _stream(m, t, until, funct, rs1, rs2):  # type: ignore[no-untyped-def]
         t += 1
         if m[W_NEXT] <= t:
             write_row(m, t)
-        if m[X_NEXT] <= t:
+        if m[X_NEXT] <= t and not fire_row(m, t):
             execute(m, t, funct, rs1, rs2)
         if m[X_FIRED] != t:
             m[STALLS + (ON_BANK if m[X_CAUSE] == 1 else ON_DEPENDENCY)] += 1
@@ -137,7 +146,7 @@ def run(m, t, trace, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
             zero_writer(m, t)
         if m[X_U_NEXT] <= t:
             unroll(m, t, funct, rs1)
-        if m[X_NEXT] <= t:
+        if m[X_NEXT] <= t and not fire_row(m, t):
             execute(m, t, funct, rs1, rs2)
         if m[V_W_NEXT] <= t:
             writer(m, t)
@@ -151,8 +160,11 @@ def run(m, t, trace, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
             load_controller(m, t, funct, rs1, rs2)
         if m[F_NEXT] <= t:
             allocate(m, t, funct, rs1, rs2, accepted)
-        issue(m, t, funct)
-        _complete(m, trace, t, next_completion(m, t - 1))
+        if m[S_ISSUE_EX] <= t or m[S_ISSUE_LD] <= t or m[S_ISSUE_ST] <= t:
+            issue(m, t, funct)
+        next_execute = next_completion(m, t - 1)
+        if next_execute <= t or m[L_DONE_HEAD] or m[V_DONE]:
+            _complete(m, trace, t, next_execute)
         if m[X_FIRED] != t:
             m[STALLS + _cause(m, last_execute)] += 1
         others = _others_next(m, t)

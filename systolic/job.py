@@ -17,7 +17,7 @@ from reports.page import render_page
 from reports.record import RunHeader, RunRecord, totals_of, write_record
 from simulator.accelerator_file import load_accelerator
 from systolic.network import NetworkRequest, content_hash, load_network
-from systolic.pipeline import Progress, layers_of, schedule, simulate_layers
+from systolic.pipeline import Progress, layers_of, no_such_layer, schedule, simulate_layers
 from systolic.recording import layer_rows, machine_facts, notes_of, package_versions, timeline_rows
 from systolic.run_folder import new_run_folder
 from systolic.schedule_cache import ScheduleCache
@@ -129,7 +129,7 @@ def _check_names(wanted: tuple[str, ...], layers: tuple[Layer, ...]) -> None:
     names = {layer.name for layer in layers}
     for name in wanted:
         if name not in names:
-            raise InputError("--timeline", "no such layer; `systolic map` lists them", value=name)
+            raise no_such_layer("--timeline", name, layers)
 
 
 @contextmanager

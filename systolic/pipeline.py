@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from mapper.lower import Layer, ResidualAdd, lower
@@ -69,8 +70,15 @@ def layers_of(
         return layers
     chosen = tuple(layer for layer in layers if layer.name == only)
     if not chosen:
-        raise InputError("--layer", "no such layer", value=only, limit=", ".join(layer.name for layer in layers[:20]))
+        raise no_such_layer("--layer", only, layers)
     return chosen
+
+
+def no_such_layer(option: str, name: str, layers: tuple[Layer, ...]) -> InputError:
+    """The error for a layer `name` that is not there, with the names nearest to it."""
+    names = [layer.name for layer in layers]
+    near = get_close_matches(name, names, n=3, cutoff=0.4) or names[:3]
+    return InputError(option, f"no such layer among {len(names)}; near it: {', '.join(near)}", value=name)
 
 
 def schedule(

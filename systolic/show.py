@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from reports.units import printable
 
 if TYPE_CHECKING:
     from mapper.lower import Layer
@@ -24,6 +27,11 @@ if TYPE_CHECKING:
 def print_json(value: Any) -> None:
     """One JSON object on stdout."""
     sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+
+
+def _add_row(table: Table, *cells: str) -> None:
+    """A row of plain text: a layer named "[red]" is shown as it is named."""
+    table.add_row(*(Text(printable(cell)) for cell in cells))
 
 
 def print_record(record: RunRecord, folder: Path, *, as_json: bool) -> None:
@@ -52,7 +60,8 @@ def print_accelerators(machines: Sequence[Accelerator], *, as_json: bool) -> Non
     for machine in machines:
         unit = machine.vector_unit
         own = {*machine.fused_activations, *machine.store_path_functions, *(unit.passes if unit else ())}
-        table.add_row(
+        _add_row(
+            table,
             machine.name,
             f"{machine.array.rows}x{machine.array.columns} int{machine.array.input_bits}",
             f"{machine.scratchpad.capacity_bytes // 1024} KiB",
@@ -74,7 +83,7 @@ def print_workloads(*, as_json: bool) -> None:
     table = Table("network", "description", "options (default)")
     for name, row in WORKLOADS.items():
         options = ", ".join(f"--{option} {default}" for option, default in row.defaults.items())
-        table.add_row(name, row.description, options)
+        _add_row(table, name, row.description, options)
     Console().print(table)
 
 
@@ -106,11 +115,13 @@ def print_graph(graph: Graph, *, as_json: bool) -> None:
             }
         )
         return
-    table = Table("operator", "kind", "output", "MACs", "FLOP per byte", title=f"{graph.name} ({graph.origin})")
+    table = Table(
+        "operator", "kind", "output", "MACs", "FLOP per byte", title=Text(printable(f"{graph.name} ({graph.origin})"))
+    )
     for row in rows:
         shape = "x".join(str(size) for size in row["output_shape"])
         macs_text = f"{row['macs']:,}" if row["macs"] else ""
-        table.add_row(row["name"], row["kind"], shape, macs_text, f"{row['arithmetic_intensity']:.2f}")
+        _add_row(table, row["name"], row["kind"], shape, macs_text, f"{row['arithmetic_intensity']:.2f}")
     console = Console()
     console.print(table)
     console.print(f"{len(rows)} operators, {graph.parameter_count:,} parameters, {macs:,} MACs", highlight=False)
@@ -145,7 +156,8 @@ def print_schedules(
         "layer", "shape", "mapping", "cycles (model)", "heuristic", "DRAM bytes", "proof", title=accelerator.name
     )
     for row in rows:
-        table.add_row(
+        _add_row(
+            table,
             row["name"],
             row["shape"],
             row["mapping"],
@@ -193,7 +205,7 @@ def print_simulations(
         ]
         if checked:
             cells.append(values[row["name"]].text if row["name"] in values else "")
-        table.add_row(*cells)
+        _add_row(table, *cells)
     console = Console()
     console.print(table)
     if commands:

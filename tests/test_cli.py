@@ -154,6 +154,18 @@ def test_simulate_checks_values_and_shows_commands(tmp_path: Path) -> None:
     assert "config_ex" in done.stdout
 
 
+def test_tables_show_text_as_it_is(tmp_path: Path) -> None:
+    model = onnx.load(small_cnn(tmp_path / "net.onnx"))
+    model.graph.node[0].name = "[red]conv"
+    onnx.save(model, tmp_path / "net.onnx")
+    for command in ("map", "simulate", "show"):
+        done = systolic(command, "net.onnx", "--dim", "batch=1", folder=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "[red]conv" in done.stdout
+    mapped = systolic("map", "net.onnx", "--dim", "batch=1", folder=tmp_path).stdout
+    assert "[pixels, channels]" in mapped or "[channels, pixels]" in mapped
+
+
 @pytest.mark.parametrize("command", ["map", "simulate", "show"])
 def test_json_of_the_other_commands(command: str, tmp_path: Path) -> None:
     done = systolic(command, "jet-tagger", "--json", folder=tmp_path)
@@ -196,6 +208,7 @@ BAD_INPUT = {
     "accelerator with an unknown key": (("run", "jet-tagger", "--accelerator", "key.toml"), ("key.toml", "capacity")),
     "place taken by a file": (("run", "jet-tagger", "--out", "text.onnx"), ("text.onnx",)),
     "name that leaves the folder": (("run", "jet-tagger", "--name", "../elsewhere"), ("../elsewhere",)),
+    "unknown layer of a command": (("map", "jet-tagger", "--layer", "dense_9"), ("dense_9", "dense_3")),
     "unknown layer": (("run", "jet-tagger", "--timeline", "nothing"), ("nothing",)),
     "not a run": (("report", "folder"), ("folder",)),
 }

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulator.command_check import bits
-from simulator.engine_compile import compiled, inlined
+from simulator.engine_compile import bits, compiled, inlined, least, most
 from simulator.engine_front import release, row_key
 from simulator.engine_load import bank_of
 
@@ -61,10 +60,10 @@ def unroll(m, t, funct, rs1):  # type: ignore[no-untyped-def]
     elif funct[i] == 0 and bits(rs1[i], 7, 7) == 0:
         m[X_UNROLL_ON] = bits(rs1[i], 2, 2) & bits(rs1[i], 9, 9)
     m[X_CQ_TAIL] += 1
-    m[X_NEXT] = min(m[X_NEXT], t + 1)
+    m[X_NEXT] = least(m[X_NEXT], t + 1)
     if not keep:
         m[X_UQ_HEAD] += 1
-        m[S_ISSUE_EX] = min(m[S_ISSUE_EX], t)
+        m[S_ISSUE_EX] = least(m[S_ISSUE_EX], t)
     if m[X_UQ_HEAD] != m[X_UQ_TAIL]:
         m[X_U_NEXT] = t + 1
 
@@ -72,7 +71,7 @@ def unroll(m, t, funct, rs1):  # type: ignore[no-untyped-def]
 @compiled
 def in_progress(m, t):  # type: ignore[no-untyped-def]
     """Whether a result that completes a command is still under way in the mesh at the start of cycle `t`."""
-    for number in range(m[X_TAG_TAIL] - 1, max(m[X_TAG_TAIL] - TAG_RING, -1), -1):
+    for number in range(m[X_TAG_TAIL] - 1, most(m[X_TAG_TAIL] - TAG_RING, -1), -1):
         tag = TAGS + number % TAG_RING * T_SIZE
         if m[tag + T_LEFT] < t and m[tag + T_LEFT] != PAST:
             return False
@@ -84,7 +83,7 @@ def in_progress(m, t):  # type: ignore[no-untyped-def]
 @compiled
 def _hazard(m, t, key0, key1, key2):  # type: ignore[no-untyped-def]
     """Whether a result under way has exactly one of the three start addresses."""
-    for number in range(m[X_TAG_TAIL] - 1, max(m[X_TAG_TAIL] - TAG_RING, -1), -1):
+    for number in range(m[X_TAG_TAIL] - 1, most(m[X_TAG_TAIL] - TAG_RING, -1), -1):
         tag = TAGS + number % TAG_RING * T_SIZE
         if m[tag + T_LEFT] < t and m[tag + T_LEFT] != PAST:
             return False
@@ -165,7 +164,7 @@ def _begin(m, t, op, head, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     if m[X_WS] and m[X_D] < 0 and not early_a and not m[X_B_T]:
         rows_a = m[X_A_ROWS] if m[X_A] >= 0 else 1
         rows_b = m[X_B_ROWS] if m[X_B] >= 0 else 1
-        total = max(max(rows_a, rows_b), m[P_MIN_ROWS])
+        total = most(most(rows_a, rows_b), m[P_MIN_ROWS])
     m[X_TOTAL] = total
     _note_banks(m, total)
 
@@ -255,5 +254,5 @@ def _configure(m, t, record, rs1, rs2):  # type: ignore[no-untyped-def]
     m[X_STRIDE], m[X_C_STRIDE] = bits(rs1[i], 31, 16), bits(rs2[i], 63, 48)
     release(m, t, m[record + U_SLOT], EXECUTE)
     m[X_CQ_HEAD] += 1
-    m[X_U_NEXT] = min(m[X_U_NEXT], t + 1)
+    m[X_U_NEXT] = least(m[X_U_NEXT], t + 1)
     m[X_NEXT] = t + 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulator.engine_compile import compiled, inlined
+from simulator.engine_compile import compiled, inlined, least, most
 from simulator.engine_decide import decide
 from simulator.engine_front import release
 from simulator.engine_load import bank_of, execute_writes
@@ -132,17 +132,17 @@ def _fire(m, t):  # type: ignore[no-untyped-def]
 def _queue_entry(m, t, reads, fired):  # type: ignore[no-untyped-def]
     """Put this cycle's signals into the control queue and find the cycle in which they leave it for the mesh."""
     depth = m[P_READ_DELAY]
-    out = max(t + (depth if reads else 1), m[X_LAST_OUT] + 1)
+    out = most(t + (depth if reads else 1), m[X_LAST_OUT] + 1)
     if m[X_FIRST] and fired:
         before = m[X_TAG_TAIL] - m[P_TAGS]
         if before >= 0:
-            out = max(out, m[TAGS + before % TAG_RING * T_SIZE + T_LEFT] + 1)
+            out = most(out, m[TAGS + before % TAG_RING * T_SIZE + T_LEFT] + 1)
         _enter_operation(m, out)
         m[X_FIRST] = 0
     m[LEFT + m[X_ENTRIES] % 64] = out
     m[X_ENTRIES] += 1
     m[X_LAST_OUT] = out
-    complete = min(min(m[X_NA], m[X_NB]), m[X_ND])
+    complete = least(least(m[X_NA], m[X_NB]), m[X_ND])
     while m[X_ROW] < complete:
         _row_leaves(m, m[X_ROW], m[X_TOTAL], out + m[P_MESH_DELAY])
         m[X_LAST_ROW] = out
@@ -167,7 +167,7 @@ def _finish(m, t):  # type: ignore[no-untyped-def]
     else:
         m[X_PENDING0] = slot0
         m[X_CQ_HEAD] += 1
-    m[X_U_NEXT] = min(m[X_U_NEXT], t + 1)
+    m[X_U_NEXT] = least(m[X_U_NEXT], t + 1)
 
 
 @compiled

@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulator.command_check import GARBAGE_WORD, bits
-from simulator.engine_compile import compiled, inlined
+from simulator.command_check import GARBAGE_WORD
+from simulator.engine_compile import bits, compiled, inlined, least, most
 
 # isort: off
 from simulator.engine_state import (
     ACCUMULATOR_KEY, ENTRY, EXECUTE, E_ALLOCATED, E_A_HIGH, E_A_LOW, E_A_WRITES, E_B_HIGH, E_B_LOW, E_COMMAND,
     E_DEPS, E_SIZE, E_STARTED, FRONT, FRONT_WIDTH, F_COMMAND, F_FULL, F_MORE, F_NEXT, LOAD, LOAD_QUEUE, L_HEAD,
     L_NEXT, L_POPPED, L_TAIL, NEVER, PLAIN, P_ACC_BANK_SHIFT, P_DIM, P_EX_ENTRIES, P_FRONT, P_FRONT_ENTRIES, P_GAP,
-    P_LD_ENTRIES, P_LD_QUEUE, P_ST_QUEUE, QUEUE_RING, STORE, STORE_QUEUE, S_A_STRIDE, S_A_T, S_BLOCK0, S_C_STRIDE,
-    S_FREE_LD, S_HEAD_LD, S_ISSUE_EX, S_ISSUE_LD, S_ISSUE_ST, S_LAST_BUSY, S_POOLED, S_STORES_OUT, S_TAIL_LD,
-    S_VALID, UNISSUED, UNROLLER, U_COMMAND, U_SIZE, U_SLOT, U_TIME, U_VARIANT, V_HEAD, V_NEXT, V_POPPED, V_TAIL,
-    X_UQ_HEAD, X_UQ_START, X_UQ_TAIL, X_U_NEXT,
+    P_LD_ENTRIES, P_LD_QUEUE, P_ST_ENTRIES, P_ST_QUEUE, QUEUE_RING, STORE, STORE_QUEUE, S_A_STRIDE, S_A_T, S_BLOCK0,
+    S_C_STRIDE, S_FREE_LD, S_HEAD_LD, S_ISSUE_EX, S_ISSUE_LD, S_ISSUE_ST, S_LAST_BUSY, S_POOLED, S_STORES_OUT,
+    S_TAIL_LD, S_VALID, UNISSUED, UNROLLER, U_COMMAND, U_SIZE, U_SLOT, U_TIME, U_VARIANT, V_HEAD, V_NEXT, V_POPPED,
+    V_TAIL, X_UQ_HEAD, X_UQ_START, X_UQ_TAIL, X_U_NEXT,
 )  # fmt: skip
 # isort: on
 
@@ -34,19 +34,19 @@ def arrive(m, accepted, index):  # type: ignore[no-untyped-def]
     """Pass command `index` through the queues; sets the earliest cycle of its allocation."""
     ring = m[P_FRONT_ENTRIES]
     stages = m[P_FRONT]
-    here, before = index % ring, (index + ring - 1) % ring
+    here = index % ring
+    before = here - 1 if here else ring - 1
     time = np.int64(0)
     if index > 0:
         time = m[FRONT + 0 * FRONT_WIDTH + before] + 1 + m[P_GAP]
-        time = max(time, m[FRONT + 1 * FRONT_WIDTH + here] + 1)
+        time = most(time, m[FRONT + 1 * FRONT_WIDTH + here] + 1)
     accepted[index] = time
     m[FRONT + 0 * FRONT_WIDTH + here] = time
     for stage in range(1, stages):
-        time = max(
-            time + 1, m[FRONT + stage * FRONT_WIDTH + before] + 1, m[FRONT + (stage + 1) * FRONT_WIDTH + here] + 1
-        )
+        time = most(time + 1, m[FRONT + stage * FRONT_WIDTH + before] + 1)
+        time = most(time, m[FRONT + (stage + 1) * FRONT_WIDTH + here] + 1)
         m[FRONT + stage * FRONT_WIDTH + here] = time
-    m[F_NEXT] = max(time + 1, m[FRONT + stages * FRONT_WIDTH + before] + 1)
+    m[F_NEXT] = most(time + 1, m[FRONT + stages * FRONT_WIDTH + before] + 1)
 
 
 @inlined
@@ -133,6 +133,19 @@ def _depends(m, e, o, queue, other):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def _dependences(m, e, queue, other, first, end):  # type: ignore[no-untyped-def]
+    """Mask of the slots [first, end), those of queue `other`, that new entry `e` of `queue` waits for."""
+    deps = np.int64(0)
+    rest, slot = m[S_VALID] >> first & ((np.int64(1) << (end - first)) - 1), first
+    while rest:
+        if rest & 1 and _depends(m, e, ENTRY + slot * E_SIZE, queue, other):
+            deps |= np.int64(1) << slot
+        rest >>= 1
+        slot += 1
+    return deps
+
+
+@compiled
 def _note_config(m, rs1, rs2, queue):  # type: ignore[no-untyped-def]
     """The station's own copies of strides, updated as configuration commands are allocated."""
     if queue == EXECUTE:
@@ -174,21 +187,19 @@ def allocate(m, t, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
         deps = np.int64(0)
         if funct[index] != 0:
             bounds0, bounds1 = m[P_LD_ENTRIES], m[P_LD_ENTRIES] + m[P_EX_ENTRIES]
-            rest, other_slot = m[S_VALID], 0
-            while rest:
-                if rest & 1:
-                    other = LOAD if other_slot < bounds0 else (EXECUTE if other_slot < bounds1 else STORE)
-                    if other != queue and _depends(m, e, ENTRY + other_slot * E_SIZE, queue, other):
-                        deps |= np.int64(1) << other_slot
-                rest >>= 1
-                other_slot += 1
+            if queue != LOAD:
+                deps |= _dependences(m, e, queue, LOAD, 0, bounds0)
+            if queue != EXECUTE:
+                deps |= _dependences(m, e, queue, EXECUTE, bounds0, bounds1)
+            if queue != STORE:
+                deps |= _dependences(m, e, queue, STORE, bounds1, bounds1 + m[P_ST_ENTRIES])
         else:
             _note_config(m, rs1[index], rs2[index], queue)
         m[e + E_DEPS] = deps
         m[S_VALID] |= np.int64(1) << slot
         m[UNISSUED + queue * QUEUE_RING + m[S_TAIL_LD + queue] % QUEUE_RING] = slot
         m[S_TAIL_LD + queue] += 1
-        m[S_ISSUE_LD + queue] = min(m[S_ISSUE_LD + queue], t + 1)
+        m[S_ISSUE_LD + queue] = least(m[S_ISSUE_LD + queue], t + 1)
     m[S_LAST_BUSY] = t
     m[FRONT + m[P_FRONT] * FRONT_WIDTH + index % m[P_FRONT_ENTRIES]] = t
     m[F_COMMAND] = index + 1
@@ -222,12 +233,12 @@ def release(m, t, slot, queue):  # type: ignore[no-untyped-def]
             for position in range(head, tail):
                 m[ENTRY + m[UNISSUED + other * QUEUE_RING + position % QUEUE_RING] * E_SIZE + E_DEPS] &= keep
             if head != tail and m[ENTRY + m[UNISSUED + other * QUEUE_RING + head % QUEUE_RING] * E_SIZE + E_DEPS] == 0:
-                m[S_ISSUE_LD + other] = min(m[S_ISSUE_LD + other], t + 1)
+                m[S_ISSUE_LD + other] = least(m[S_ISSUE_LD + other], t + 1)
     if queue == STORE and m[S_HEAD_LD + queue] != m[S_TAIL_LD + queue]:
-        m[S_ISSUE_ST] = min(m[S_ISSUE_ST], t + 1)
+        m[S_ISSUE_ST] = least(m[S_ISSUE_ST], t + 1)
     if m[F_FULL] == 1 + queue:
-        m[F_NEXT] = min(m[F_NEXT], t + 1)
-    m[S_LAST_BUSY] = max(m[S_LAST_BUSY], t)
+        m[F_NEXT] = least(m[F_NEXT], t + 1)
+    m[S_LAST_BUSY] = most(m[S_LAST_BUSY], t)
 
 
 @compiled
@@ -254,7 +265,7 @@ def issue(m, t, funct):  # type: ignore[no-untyped-def]
         if slot >= 0 and room:
             _push(m, LOAD_QUEUE, m[L_TAIL], m[ENTRY + slot * E_SIZE + E_COMMAND], slot, t)
             m[L_TAIL] += 1
-            m[L_NEXT] = min(m[L_NEXT], t + 1)
+            m[L_NEXT] = least(m[L_NEXT], t + 1)
             _after_issue(m, t, slot, LOAD, funct[m[ENTRY + slot * E_SIZE + E_COMMAND]] == 0)
         elif slot >= 0 and m[L_POPPED] == t:
             m[S_ISSUE_LD] = t + 1
@@ -264,7 +275,7 @@ def issue(m, t, funct):  # type: ignore[no-untyped-def]
         if slot >= 0 and m[X_UQ_START] < 2:
             _push(m, UNROLLER, m[X_UQ_TAIL] % 4, m[ENTRY + slot * E_SIZE + E_COMMAND], slot, t)
             m[X_UQ_TAIL] += 1
-            m[X_U_NEXT] = min(m[X_U_NEXT], t + 1)
+            m[X_U_NEXT] = least(m[X_U_NEXT], t + 1)
             _after_issue(m, t, slot, EXECUTE, False)
         elif slot >= 0 and m[X_UQ_TAIL] - m[X_UQ_HEAD] < 2:
             m[S_ISSUE_EX] = t + 1
@@ -276,7 +287,7 @@ def issue(m, t, funct):  # type: ignore[no-untyped-def]
             config = funct[m[ENTRY + slot * E_SIZE + E_COMMAND]] == 0
             _push(m, STORE_QUEUE, m[V_TAIL], m[ENTRY + slot * E_SIZE + E_COMMAND], slot, t)
             m[V_TAIL] += 1
-            m[V_NEXT] = min(m[V_NEXT], t + 1)
+            m[V_NEXT] = least(m[V_NEXT], t + 1)
             m[S_STORES_OUT] += 0 if config else 1
             _after_issue(m, t, slot, STORE, config)
         elif slot >= 0 and m[V_POPPED] == t:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulator.engine_compile import compiled
+from simulator.engine_compile import compiled, least, most
 from simulator.engine_decide import unroll
 from simulator.engine_execute import complete_execute, execute, fire_row, next_completion
 from simulator.engine_front import allocate, arrive, issue, queue_of
@@ -171,7 +171,7 @@ def run(m, t, trace, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
         if m[X_STATE] == COMPUTING and others > t + 1:
             t = _stream(m, t, others, funct, rs1, rs2)
             others = _others_next(m, t)
-        after = max(min(others, min(m[X_NEXT], m[W_NEXT])), t + 1)
+        after = most(least(others, least(m[X_NEXT], m[W_NEXT])), t + 1)
         if after >= NEVER:
             break
         if after > t + 1:
@@ -180,7 +180,7 @@ def run(m, t, trace, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
     stuck = m[F_COMMAND] if m[F_COMMAND] < funct.size else np.int64(DONE)
     if stuck == DONE and (m[S_VALID] or m[V_FIRED] != m[V_SENT] or m[V_ISSUED] != m[V_FIRED]):
         stuck = np.int64(funct.size - 1)
-    end = max(m[S_LAST_BUSY], m[V_LAST_ACK])
+    end = most(m[S_LAST_BUSY], m[V_LAST_ACK])
     spent = np.int64(0)
     for cause in range(6):
         spent += m[STALLS + cause]

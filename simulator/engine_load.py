@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulator.command_check import bits
-from simulator.engine_compile import compiled, inlined
+from simulator.engine_compile import bits, compiled, inlined, least, most
 from simulator.engine_front import release, row_key
 
 # isort: off
@@ -79,7 +78,7 @@ def _send_row(m, t, funct, rs1, rs2):  # type: ignore[no-untyped-def]
         m[Z_LOCAL], m[Z_COLUMNS] = row_key(local) + m[L_ROW], columns
         m[Z_BLOCK], m[Z_TRACKER] = m[config + C_BLOCK], m[L_TRACKER]
         m[Z_BYTES], m[Z_ACCUMULATE] = columns * width, (local >> 30) & 1
-        m[Z_NEXT] = min(m[Z_NEXT], t + 1)
+        m[Z_NEXT] = least(m[Z_NEXT], t + 1)
         return True
     if m[R_TAIL] - m[R_HEAD] >= m[P_SP_QUEUE] + 1:
         return False
@@ -91,7 +90,7 @@ def _send_row(m, t, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     m[q + Q_SCALED] = 1 if m[config + C_SCALE] != SCALE_ONE and not wide else 0
     m[q + Q_ACCUMULATE], m[q + Q_TIME] = (local >> 31) & (local >> 30) & 1, t
     m[R_TAIL] += 1
-    m[R_NEXT] = min(m[R_NEXT], t + 1)
+    m[R_NEXT] = least(m[R_NEXT], t + 1)
     return True
 
 
@@ -119,7 +118,7 @@ def _pop(m, t):  # type: ignore[no-untyped-def]
     m[L_HEAD] += 1
     m[L_POPPED], m[L_STATE] = t, IDLE
     m[L_NEXT] = t + 1 if m[L_HEAD] != m[L_TAIL] else NEVER
-    m[S_ISSUE_LD] = min(m[S_ISSUE_LD], t)
+    m[S_ISSUE_LD] = least(m[S_ISSUE_LD], t)
 
 
 @compiled
@@ -164,7 +163,7 @@ def best_packet(address, left, smallest, largest):  # type: ignore[no-untyped-de
     """(size, useful bytes) of the aligned power-of-two request that covers most of what is left, smallest on ties."""
     size, best_size, best = smallest, smallest, np.int64(0)
     while size <= largest:
-        useful = min(size - (address & (size - 1)), left)
+        useful = least(size - (address & (size - 1)), left)
         if useful > best:
             best_size, best = size, useful
         size *= 2
@@ -178,11 +177,11 @@ def _request(m, t):  # type: ignore[no-untyped-def]
     size, useful = best_packet(m[R_ADDRESS], m[R_LEFT], m[P_BUS], m[P_REQUEST])
     beats = size // m[P_BUS]
     # Two queue stages to the port (tlb_q, translate_q in DMA.scala), then the buffers.
-    at_port = max(t + 2 + m[P_PORT], m[R_PORT_FREE])
+    at_port = most(t + 2 + m[P_PORT], m[R_PORT_FREE])
     m[R_PORT_FREE] = at_port + 1
-    first = max(at_port + m[P_LATENCY], m[R_MEMORY_FREE])
-    arrival = max(first + m[P_PORT], m[R_MERGER_FREE])
-    m[R_MEMORY_FREE] = max(first, arrival - m[P_PORT]) + beats * m[P_PER_BEAT]
+    first = most(at_port + m[P_LATENCY], m[R_MEMORY_FREE])
+    arrival = most(first + m[P_PORT], m[R_MERGER_FREE])
+    m[R_MEMORY_FREE] = most(first, arrival - m[P_PORT]) + beats * m[P_PER_BEAT]
     # The merger takes the next response once this one is read and passed on; when the last useful beat is the one
     # before the last, both end in one cycle and it notices a cycle later (BeatMerger.scala).
     late = m[P_PER_BEAT] == 1 and (m[R_ADDRESS] % size + useful - 1) // m[P_BUS] == beats - 2
@@ -233,7 +232,7 @@ def reader(m, t):  # type: ignore[no-untyped-def]
     m[R_ADDRESS], m[R_LEFT], m[R_DONE] = m[q + Q_ADDRESS], m[q + Q_BYTES], 0
     m[R_HEAD] += 1
     m[R_NEXT] = t + 1
-    m[L_NEXT] = min(m[L_NEXT], t)
+    m[L_NEXT] = least(m[L_NEXT], t)
 
 
 @compiled
@@ -241,18 +240,18 @@ def _schedule_row(m):  # type: ignore[no-untyped-def]
     """Earliest cycle in which the next row of the current response can be written."""
     d = RESPONSE + m[W_HEAD] % RESPONSES * D_SIZE
     row_bytes = m[P_DIM] * (m[P_ACC_BYTES] if m[d + D_WIDE] else m[P_IN_BYTES])
-    needed = min(m[W_SENT] + row_bytes, m[d + D_BYTES])
+    needed = least(m[W_SENT] + row_bytes, m[d + D_BYTES])
     beat = (m[d + D_SHIFT] + needed - 1) // m[P_BUS]
-    out = max(m[d + D_FIRST] + beat * m[P_PER_BEAT] + 1, m[W_OUT] + 1)
+    out = most(m[d + D_FIRST] + beat * m[P_PER_BEAT] + 1, m[W_OUT] + 1)
     # Input register; with the int8 scaler, also its entry and the pixel repeater (VectorScalarMultiplier.scala).
     delay = 1 if m[d + D_WIDE] else 3
     if m[d + D_SCALED]:
         lanes = (m[P_DIM] + m[P_SCALE_UNITS] - 1) // m[P_SCALE_UNITS]
-        start = max(out + 2, m[W_SCALE_FREE])
+        start = most(out + 2, m[W_SCALE_FREE])
         m[W_SCALE_FREE] = start + lanes
         delay = start + lanes + m[P_SCALE_LATENCY] + 1 - out
     m[W_OUT] = out
-    m[W_NEXT] = max(out + delay, m[W_TIME] + 1)
+    m[W_NEXT] = most(out + delay, m[W_TIME] + 1)
 
 
 @compiled
@@ -268,7 +267,7 @@ def _credit(m, t, tracker, count):  # type: ignore[no-untyped-def]
     m[TRACKER + tracker * K_SIZE + K_LEFT] -= count
     if m[TRACKER + tracker * K_SIZE + K_LEFT] == 0:
         m[TRACKER + tracker * K_SIZE + K_VALID] = 2
-        m[L_DONE_HEAD] = min(m[L_DONE_HEAD], t + 1) if m[L_DONE_HEAD] else t + 1
+        m[L_DONE_HEAD] = least(m[L_DONE_HEAD], t + 1) if m[L_DONE_HEAD] else t + 1
 
 
 @compiled
@@ -282,7 +281,7 @@ def write_row(m, t):  # type: ignore[no-untyped-def]
         m[W_NEXT] = t + 1
         return
     m[W_BANK], m[W_TIME], m[W_ACCUMULATES] = bank, t, m[d + D_ACCUMULATE]
-    sent = min(m[W_SENT] + row_bytes - (m[d + D_OFFSET] if m[W_SENT] == 0 else 0), m[d + D_BYTES])
+    sent = least(m[W_SENT] + row_bytes - (m[d + D_OFFSET] if m[W_SENT] == 0 else 0), m[d + D_BYTES])
     counter = N_ACC_WRITE if bank >= ACC_BANK_BIT else N_SP_WRITE
     m[counter] += sent - m[W_SENT]
     m[W_LAST] = 0
@@ -327,7 +326,7 @@ def zero_writer(m, t):  # type: ignore[no-untyped-def]
             # The next row, of another mvin even, may take the writer's registers before this block is written.
             m[Z_HELD_LAST], m[Z_HELD_BYTES] = m[Z_TRACKER] + 1, m[Z_BYTES]
             m[Z_VALID] = 0
-            m[L_NEXT] = min(m[L_NEXT], t)
+            m[L_NEXT] = least(m[L_NEXT], t)
     m[Z_NEXT] = t + 1 if m[Z_VALID] or m[Z_HELD] else NEVER
 
 
@@ -340,7 +339,7 @@ def complete_load(m, t):  # type: ignore[no-untyped-def]
     k = TRACKER + number * K_SIZE
     m[k + K_VALID] = 0
     m[L_TRACKED] -= 1
-    m[L_NEXT] = min(m[L_NEXT], t + 1)
+    m[L_NEXT] = least(m[L_NEXT], t + 1)
     m[L_DONE_HEAD] = 0
     for other in range(m[P_TRACKED]):
         if m[TRACKER + other * K_SIZE + K_VALID] == 2:

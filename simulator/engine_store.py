@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulator.command_check import bits
-from simulator.engine_compile import compiled
+from simulator.engine_compile import bits, compiled, least, most
 from simulator.engine_front import release, row_key
 from simulator.engine_load import bank_of, best_packet, execute_writes
 
@@ -87,7 +86,7 @@ def _send_item(m, t, rs1, rs2):  # type: ignore[no-untyped-def]
         NEVER,
     )
     m[V_SENT] += 1
-    m[V_D_NEXT] = min(m[V_D_NEXT], t + 1)
+    m[V_D_NEXT] = least(m[V_D_NEXT], t + 1)
 
 
 @compiled
@@ -102,7 +101,7 @@ def _pop(m, t):  # type: ignore[no-untyped-def]
     m[V_HEAD] += 1
     m[V_POPPED], m[V_STATE] = t, IDLE
     m[V_NEXT] = t + 1 if m[V_HEAD] != m[V_TAIL] else NEVER
-    m[S_ISSUE_ST] = min(m[S_ISSUE_ST], t)
+    m[S_ISSUE_ST] = least(m[S_ISSUE_ST], t)
 
 
 @compiled
@@ -197,7 +196,7 @@ def dispatch(m, t):  # type: ignore[no-untyped-def]
         return
     m[item + I_READ] = t
     m[V_FIRED] += 1
-    m[V_NEXT] = min(m[V_NEXT], t)
+    m[V_NEXT] = least(m[V_NEXT], t)
     if bank >= 0:
         row = m[P_DIM] * (m[P_ACC_BYTES] if bank >= ACC_BANK_BIT else m[P_IN_BYTES])
         m[N_ACC_READ if bank >= ACC_BANK_BIT else N_SP_READ] += row
@@ -216,10 +215,10 @@ def _norm_time(m, number):  # type: ignore[no-untyped-def]
     depth = m[P_SP_QUEUE] + 2
     time = m[item + I_READ] + 1
     if number > 0:
-        time = max(time, m[ITEM + (number - 1) % ITEMS * I_SIZE + I_NORM] + 1)
+        time = most(time, m[ITEM + (number - 1) % ITEMS * I_SIZE + I_NORM] + 1)
     room = 2 if m[item + I_BANK] >= ACC_BANK_BIT else depth
     if number >= room:
-        time = max(time, m[ITEM + (number - room) % ITEMS * I_SIZE + I_SCALE] + 1)
+        time = most(time, m[ITEM + (number - room) % ITEMS * I_SIZE + I_SCALE] + 1)
     return time
 
 
@@ -228,10 +227,10 @@ def _scale_time(m, number):  # type: ignore[no-untyped-def]
     """Cycle in which item `number` enters scale pipeline and issue queue."""
     time = m[ITEM + number % ITEMS * I_SIZE + I_NORM] + 1
     if number > 0:
-        time = max(time, m[ITEM + (number - 1) % ITEMS * I_SIZE + I_SCALE] + 1)
+        time = most(time, m[ITEM + (number - 1) % ITEMS * I_SIZE + I_SCALE] + 1)
     depth = m[P_SP_QUEUE] + 1
     if number >= depth:
-        time = max(time, m[ITEM + (number - depth) % ITEMS * I_SIZE + I_ACCEPT])
+        time = most(time, m[ITEM + (number - depth) % ITEMS * I_SIZE + I_ACCEPT])
     return time
 
 
@@ -259,10 +258,10 @@ def advance(m):  # type: ignore[no-untyped-def]
             if m[item + I_BANK] >= ACC_BANK_BIT:
                 time = m[item + I_SCALE] + m[P_ACC_SCALE]
             elif m[item + I_BANK] >= 0:
-                time = max(m[item + I_SCALE] + 1, m[item + I_READ] + m[P_READ_DELAY])
+                time = most(m[item + I_SCALE] + 1, m[item + I_READ] + m[P_READ_DELAY])
             else:
                 time = m[item + I_SCALE] + 1
-            m[item + I_ACCEPT] = max(time, m[V_READY])
+            m[item + I_ACCEPT] = most(time, m[V_READY])
             m[V_READY] = m[item + I_ACCEPT] + 1
             m[V_ISSUED] += 1
             moved = True
@@ -287,11 +286,11 @@ def writer(m, t):  # type: ignore[no-untyped-def]
     if beats > 1:
         # The packet's own number counts as taken from its second beat on (DMA.scala, xactBusy.andR).
         in_use = m[ACKS + (m[V_PACKETS] + 1) % m[P_IN_FLIGHT]] + 1
-        last = max(t + 1, in_use) + beats - 2
-    at_port = max(t + 2 + m[P_PORT], m[R_PORT_FREE])
-    at_port = max(last + 2 + m[P_PORT], at_port + beats - 1)
+        last = most(t + 1, in_use) + beats - 2
+    at_port = most(t + 2 + m[P_PORT], m[R_PORT_FREE])
+    at_port = most(last + 2 + m[P_PORT], at_port + beats - 1)
     m[R_PORT_FREE] = at_port + 1
-    acknowledged = max(at_port + m[P_LATENCY], m[R_MEMORY_FREE])
+    acknowledged = most(at_port + m[P_LATENCY], m[R_MEMORY_FREE])
     m[R_MEMORY_FREE] = acknowledged + m[P_PER_BEAT]
     m[ACKS + m[V_PACKETS] % m[P_IN_FLIGHT]] = acknowledged + m[P_PORT]
     m[V_LAST_ACK] = acknowledged + m[P_PORT]
@@ -316,6 +315,6 @@ def complete_store(m, t):  # type: ignore[no-untyped-def]
     """Complete the mvout whose last item was read; returns its slot and start cycle."""
     m[V_DONE] = 0
     m[S_STORES_OUT] -= 1
-    m[V_NEXT] = min(m[V_NEXT], t + 1)
+    m[V_NEXT] = least(m[V_NEXT], t + 1)
     release(m, t, m[V_SLOT], STORE)
     return m[V_SLOT], m[V_START]

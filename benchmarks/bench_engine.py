@@ -3,16 +3,22 @@
     python benchmarks/bench_engine.py
 
 The stream is a blocked weight-stationary matmul: 64-byte-wide mvins into alternating scratchpad halves, 16-row computes
-with reused weights, mvouts of 64 columns. The first run pays compilation or its cache; each line is the best of three.
+with reused weights, mvouts of 64 columns. Two whole layers follow, scheduled and emitted for Gemmini with its memory.
+The first run pays compilation or its cache; each line is the best of five.
 """
 
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
+from mapper.codegen import emit
+from mapper.program import addresses_of
+from mapper.schedule import schedule
 from simulator import isa
-from simulator.accelerator import Memory
+from simulator.accelerator import Accelerator, Memory
 from simulator.accelerator_file import load_accelerator
+from simulator.array_nest import ArrayNest
 from simulator.engine import simulate
 from simulator.program import Program
 
@@ -80,23 +86,83 @@ def _tile(half: int, origin: tuple[int, int, int], tile: int, depth: int, row: i
     return commands
 
 
+def conv_3x3(size: int, channels: int) -> ArrayNest:
+    """A 3x3 convolution, stride 1, `size` x `size` pixels, `channels` in and out, padded to keep the size."""
+    return ArrayNest(
+        images=1,
+        out_rows=size,
+        out_columns=size,
+        out_channels=channels,
+        kernel_rows=3,
+        kernel_columns=3,
+        in_channels=channels,
+        in_rows=size,
+        in_columns=size,
+        row_stride=1,
+        column_stride=1,
+        row_dilation=1,
+        column_dilation=1,
+        top_pad=1,
+        left_pad=1,
+        a_stride=channels,
+        b_stride=channels,
+        c_stride=channels,
+        repeats=(),
+        transpose_a=False,
+        transpose_b=False,
+        bias=True,
+    )
+
+
+def matmul(rows: int, depth: int, columns: int) -> ArrayNest:
+    """C (rows x columns) = A (rows x depth) B (depth x columns) + bias."""
+    one = conv_3x3(1, 1)
+    return replace(
+        one,
+        out_columns=rows,
+        in_columns=rows,
+        kernel_rows=1,
+        kernel_columns=1,
+        top_pad=0,
+        left_pad=0,
+        in_channels=depth,
+        out_channels=columns,
+        a_stride=depth,
+        b_stride=columns,
+        c_stride=columns,
+    )
+
+
+def report(name: str, program: Program, accelerator: Accelerator, memory: Memory, runs: int) -> None:
+    """Print the best rate of `runs` runs."""
+    best = float("inf")
+    for _ in range(runs):
+        start = time.process_time()
+        result = simulate(program, accelerator, memory=memory)
+        best = min(best, time.process_time() - start)
+    rate = result.cycles / best
+    print(
+        f"{name}: {len(program)} commands, {result.cycles} cycles, {rate / 1e6:.1f} million cycles/s, "
+        f"{rate / RTL_CYCLES_PER_SECOND:.0f} x the RTL under Verilator"
+    )
+
+
 def main() -> None:
-    """Print throughput for memories that leave the array compute-bound, balanced and memory-bound."""
+    """Print throughput for memories that leave the array compute-bound, balanced and memory-bound, then for layers."""
     accelerator = load_accelerator("gemmini")
     program = blocked_matmul(32, 4, 16)
     simulate(program, accelerator)
     for latency, per_beat in ((15, 1), (40, 2), (100, 4)):
         memory = Memory(latency_cycles=latency, cycles_per_beat=per_beat)
-        best = float("inf")
-        for _ in range(3):
-            start = time.process_time()
-            result = simulate(program, accelerator, memory=memory)
-            best = min(best, time.process_time() - start)
-        rate = result.cycles / best
-        print(
-            f"latency {latency:3d}, {per_beat} cycles a beat: {len(program)} commands, {result.cycles} cycles, "
-            f"{rate / 1e6:.1f} million cycles/s, {rate / RTL_CYCLES_PER_SECOND:.0f} x the RTL under Verilator"
-        )
+        report(f"latency {latency:3d}, {per_beat} cycles a beat", program, accelerator, memory, 5)
+    layers = (
+        ("BERT-Base feed-forward 512x768x3072", matmul(512, 768, 3072)),
+        ("ResNet-50 56x56 3x3 64", conv_3x3(56, 64)),
+    )
+    for name, nest in layers:
+        mapping = schedule(nest, accelerator).mapping
+        program = emit(nest, mapping, accelerator, addresses=addresses_of(nest, accelerator))
+        report(name, program, accelerator, accelerator.memory, 5)
 
 
 if __name__ == "__main__":

@@ -58,11 +58,11 @@ def pixel_options(
     """Tiles of (images, out_rows, out_columns) under a kernel tile of (kernel_rows, kernel_columns) that fit the
     accumulator with one block of channels and take at most `array_cycles_limit` cycles per weight block; perhaps
     none."""
-    images = np.arange(1, nest.images + 1, dtype=np.int64)
+    images = _sizes_on_chip(nest.images, accelerator)
     images = images[nondominated([images, _tiles(nest.images, images)])]
-    rows = np.arange(1, nest.out_rows + 1, dtype=np.int64)
+    rows = _sizes_on_chip(nest.out_rows, accelerator)
     rows = rows[nondominated([rows, *_axis_numbers(row_axis(nest), rows, kernel[0])])]
-    columns = np.arange(1, nest.out_columns + 1, dtype=np.int64)
+    columns = _sizes_on_chip(nest.out_columns, accelerator)
     columns = columns[nondominated([columns, *_column_numbers(nest, columns, kernel[1], accelerator)])]
     images, rows, columns = (axis.ravel() for axis in np.meshgrid(images, rows, columns, indexing="ij"))
     fitting = images * rows * columns <= accelerator.accumulator_rows
@@ -114,7 +114,7 @@ def pixel_numbers(
 def least_array_cycles(nest: ArrayNest, accelerator: Accelerator) -> int:
     """Fewest cycles per weight block of any pixel tile: whole images and lines, and the columns cut at best (a cut may
     help: a short last block takes more cycles than it has columns)."""
-    columns = np.arange(1, nest.out_columns + 1, dtype=np.int64)
+    columns = _sizes_on_chip(nest.out_columns, accelerator)
     whole = np.ones_like(columns)
     kernel = (nest.kernel_rows, nest.kernel_columns)
     numbers = pixel_numbers(nest, accelerator, (nest.images * whole, nest.out_rows * whole, columns), kernel)
@@ -216,6 +216,11 @@ def pixel_tile(nest: ArrayNest, pixels: tuple[int, int, int], kernel: tuple[int,
         kernel_columns=kernel[1],
         in_channels=nest.in_channels,
     )
+
+
+def _sizes_on_chip(loop: int, accelerator: Accelerator) -> IntArray:
+    """Tile sizes of a pixel loop; a pixel takes a row of the accumulator, so longer tiles fit no machine."""
+    return np.arange(1, min(loop, accelerator.accumulator_rows) + 1, dtype=np.int64)
 
 
 def _tiles(size: int, tiles: IntArray) -> IntArray:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from systolic.limits import MAX_SIMULATED_CYCLES
 from systolic.network import NetworkRequest
 from systolic.network_options import takes_network
 from systolic.schedule_cache import default_cache_folder
@@ -28,6 +29,9 @@ WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, help="Thr
 TimeLimitOption = Annotated[
     float, typer.Option("--time-limit", min=0.1, help="Seconds the solver may take for one layer.")
 ]
+MaxCyclesOption = Annotated[
+    float, typer.Option("--max-cycles", min=1, help="Refuse to simulate more cycles than this (distinct layers once).")
+]
 
 
 @app.command()
@@ -43,6 +47,7 @@ def run(
     ] = None,
     workers: WorkersOption = None,
     time_limit: TimeLimitOption = 10.0,
+    max_cycles: MaxCyclesOption = MAX_SIMULATED_CYCLES,
     cache: Annotated[
         Path | None, typer.Option("--cache", help="Folder of solved schedules (default: the user's cache folder).")
     ] = None,
@@ -62,6 +67,7 @@ def run(
         timelines=tuple(timeline or ()),
         workers=workers,
         time_limit_seconds=time_limit,
+        max_cycles=max_cycles,
         cache=None if no_cache else cache or default_cache_folder(),
     )
     with stage_progress() as progress:
@@ -91,7 +97,6 @@ def workloads(as_json: JsonOption = False) -> None:
 def show(network: NetworkRequest, as_json: JsonOption = False) -> None:
     """Show a network's operators, shapes, parameters, multiply-accumulates and arithmetic intensity."""
     from model_ir.passes.pipeline import run_passes
-
     from systolic.network import load_network
     from systolic.show import print_graph
 
@@ -136,6 +141,7 @@ def simulate(
     ] = 0,
     workers: WorkersOption = None,
     time_limit: TimeLimitOption = 10.0,
+    max_cycles: MaxCyclesOption = MAX_SIMULATED_CYCLES,
     as_json: JsonOption = False,
 ) -> None:
     """Schedule and simulate layers cycle by cycle and show cycles and stalls, without leaving a run folder."""
@@ -149,7 +155,7 @@ def simulate(
     layers = layers_of(load_network(network), machine, skip_unsupported=network.skip_unsupported, only=layer)
     with stage_progress() as progress:
         schedules = schedule(layers, machine, workers=workers, time_limit_seconds=time_limit, progress=progress)
-        runs = simulate_layers(layers, schedules, machine, workers=workers, progress=progress)
+        runs = simulate_layers(layers, schedules, machine, workers=workers, max_cycles=max_cycles, progress=progress)
         checked = check_layer_values(runs, machine, progress=progress) if check_values else ()
     print_simulations(runs, machine, checked=checked, commands=commands, as_json=as_json)
 

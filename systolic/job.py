@@ -16,6 +16,7 @@ from reports.columns import layers_frame, timelines_frame
 from reports.page import render_page
 from reports.record import RunHeader, RunRecord, totals_of, write_record
 from simulator.accelerator_file import load_accelerator
+from systolic.limits import MAX_SIMULATED_CYCLES
 from systolic.network import NetworkRequest, content_hash, load_network
 from systolic.pipeline import Progress, layers_of, no_such_layer, schedule, simulate_layers
 from systolic.recording import layer_rows, machine_facts, notes_of, package_versions, timeline_rows
@@ -44,6 +45,7 @@ class RunRequest:
     timelines: tuple[str, ...] = ()
     workers: int | None = None
     time_limit_seconds: float = 10.0
+    max_cycles: float = MAX_SIMULATED_CYCLES
     cache: Path | None = None
 
 
@@ -73,7 +75,14 @@ def run_job(request: RunRequest, progress: Progress) -> tuple[Path, RunRecord]:
                 progress=progress,
             )
         with _stage("simulate", wall_seconds):
-            runs = simulate_layers(layers, schedules, machine, workers=request.workers, progress=progress)
+            runs = simulate_layers(
+                layers,
+                schedules,
+                machine,
+                workers=request.workers,
+                max_cycles=request.max_cycles,
+                progress=progress,
+            )
             timelines = timeline_rows(runs, machine, also=request.timelines, slowest=SLOWEST_WITH_TIMELINE)
         with _stage("report", {}, progress):
             facts = machine_facts(machine)

@@ -29,6 +29,7 @@ from simulator.energy import energy_pj
 from simulator.mapping import Mapping
 from simulator.roofline import roofline
 from simulator.vector_cost import vector_cost
+from systolic.limits import MAX_SIMULATED_CYCLES
 
 Progress = Callable[[str, int, int], None]
 """Called with a stage, how many of its steps are done, and how many there are."""
@@ -117,15 +118,22 @@ def simulate_layers(
     accelerator: Accelerator,
     *,
     workers: int | None = None,
+    max_cycles: float = MAX_SIMULATED_CYCLES,
     progress: Progress | None = None,
 ) -> tuple[LayerRun, ...]:
-    """Run every layer's commands on the cycle engine (identical ones once), and cost the rest by formula."""
+    """Run every layer's commands on the cycle engine (identical ones once), and cost the rest by formula.
+
+    Raises InputError, before anything is simulated, where the cost models already promise more than `max_cycles`.
+    """
     first: dict[Any, int] = {}
     identical = [
         first.setdefault(work_key(layer, plan), index)
         for index, (layer, plan) in enumerate(zip(layers, schedules, strict=True))
     ]
     to_simulate = [index for index in first.values() if layers[index].work is not None]
+    least = sum(_least_cycles(layers[index], schedules[index], accelerator) for index in to_simulate)
+    if least > max_cycles:
+        raise InputError("--max-cycles", "too many cycles to simulate", value=f"{least:.3g}", limit=f"{max_cycles:.3g}")
     done_runs: dict[int, Simulated] = {}
     pool = ThreadPoolExecutor(workers or os.cpu_count() or 1)
     try:
@@ -141,6 +149,10 @@ def simulate_layers(
         _layer_run(layer, plan, done_runs.get(original), original, accelerator)
         for layer, plan, original in zip(layers, schedules, identical, strict=True)
     )
+
+
+def _least_cycles(layer: Layer, plan: Scheduled | None, accelerator: Accelerator) -> float:
+    return roofline(layer.nest, accelerator).cycles if plan is None else plan.cost.cycles
 
 
 def work_key(layer: Layer, plan: Scheduled | None) -> Any:

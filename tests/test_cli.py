@@ -206,6 +206,7 @@ BAD_INPUT = {
         ("zero.toml", "array.rows", "0"),
     ),
     "accelerator with an unknown key": (("run", "jet-tagger", "--accelerator", "key.toml"), ("key.toml", "capacity")),
+    "more cycles than anyone waits for": (("run", "jet-tagger", "--max-cycles", "500"), ("--max-cycles", "500")),
     "place taken by a file": (("run", "jet-tagger", "--out", "text.onnx"), ("text.onnx",)),
     "name that leaves the folder": (("run", "jet-tagger", "--name", "../elsewhere"), ("../elsewhere",)),
     "unknown layer of a command": (("map", "jet-tagger", "--layer", "dense_9"), ("dense_9", "dense_3")),

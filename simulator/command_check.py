@@ -14,8 +14,8 @@ from numba import njit
 from model_ir.errors import InputError
 from simulator.accelerator import Accelerator
 from simulator.compile_cache import drop_stale_indexes
-from simulator.isa import FUNCT_NAMES
-from simulator.program import PRELOAD, Program
+from simulator.isa import FUNCT_NAMES, PRELOAD
+from simulator.program import Program
 
 # Every compiled file of the simulator imports this one first.
 drop_stale_indexes()

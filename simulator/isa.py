@@ -321,6 +321,13 @@ def disassemble_command(funct: int, rs1: int, rs2: int) -> str:
     return f"{name} {rs1:#x} {rs2:#x}"
 
 
+def head(program: Program, commands: int) -> Program:
+    """The first `commands` commands of `program`, less a preload at their end whose compute would be missing."""
+    if 0 < commands < len(program) and program.funct[commands - 1] == PRELOAD:
+        commands -= 1
+    return Program(funct=program.funct[:commands], rs1=program.rs1[:commands], rs2=program.rs2[:commands])
+
+
 def disassemble(program: Program) -> list[str]:
     """Every command of `program` as one line of text."""
     words = zip(program.funct.tolist(), program.rs1.tolist(), program.rs2.tolist(), strict=True)

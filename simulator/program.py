@@ -10,9 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-PRELOAD = 6
-"""The preload's funct: every other command of an operation stands alone."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
@@ -28,9 +25,3 @@ class Program:
 
     def __len__(self) -> int:
         return int(self.funct.size)
-
-    def first(self, commands: int) -> Program:
-        """The program's first `commands` commands, less a preload at their end whose compute would be missing."""
-        if commands < len(self) and commands and self.funct[commands - 1] == PRELOAD:
-            commands -= 1
-        return Program(funct=self.funct[:commands], rs1=self.rs1[:commands], rs2=self.rs2[:commands])

@@ -14,7 +14,7 @@ from reports.record import Machine
 from simulator.accelerator import Accelerator
 from simulator.array_nest import ArrayNest
 from simulator.engine import simulate
-from simulator.isa import disassemble
+from simulator.isa import disassemble, head
 from simulator.mapping import Mapping
 from systolic.pipeline import LayerRun
 
@@ -147,7 +147,7 @@ def timeline_rows(
 
 
 def _timeline(index: int, run: LayerRun, accelerator: Accelerator) -> list[dict[str, Any]]:
-    shown = next(layer_programs(run.layer, run.mapping, accelerator)).first(TIMELINE_COMMANDS)
+    shown = head(next(layer_programs(run.layer, run.mapping, accelerator)), TIMELINE_COMMANDS)
     trace = simulate(shown, accelerator, trace_commands=(0, len(shown))).trace
     if trace is None:
         return []

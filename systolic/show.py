@@ -214,13 +214,13 @@ def print_simulations(
 
 def _print_programs(console: Console, runs: Sequence[LayerRun], accelerator: Accelerator, commands: int) -> None:
     from mapper.program import layer_programs
-    from simulator.isa import disassemble
+    from simulator.isa import disassemble, head
 
     for index, run in enumerate(runs):
         if run.result is None or run.identical_to != index:
             continue
-        head = next(layer_programs(run.layer, run.mapping, accelerator)).first(commands)
-        total = f"{len(head):,} of {run.result.commands:,} commands"
+        shown = head(next(layer_programs(run.layer, run.mapping, accelerator)), commands)
+        total = f"{len(shown):,} of {run.result.commands:,} commands"
         console.print(f"\n{run.layer.name}: {total}", highlight=False, markup=False)
-        for line in disassemble(head):
+        for line in disassemble(shown):
             console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)

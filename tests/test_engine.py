@@ -145,7 +145,7 @@ def test_mvins_of_zeros_of_different_widths_complete_one_after_the_other(columns
     commands += [isa.mvin(0, 64 * i, width, 16) for i, width in enumerate(columns * 3)]
     blocks = [-(-width // 16) for width in columns]
     program = isa.program_of(commands)
-    alone = [simulate(program.first(1 + count), gemmini()).cycles for count in range(1, 7)]
+    alone = [simulate(isa.head(program, 1 + count), gemmini()).cycles for count in range(1, 7)]
     assert np.diff(alone).tolist() == [16 * blocks[i % 2] for i in range(1, 6)]
 
 

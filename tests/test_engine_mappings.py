@@ -82,7 +82,7 @@ def test_a_stream_in_pieces_gives_the_result_of_the_whole(drawn, marks, latency)
 
 def test_single_command_pieces_give_the_result_of_the_whole():
     nest = RESNET50["28 3x3/2 256"]
-    program = emit(nest, heuristic(nest, GEMMINI), GEMMINI, addresses=addresses_of(nest, GEMMINI)).first(2500)
+    program = isa.head(emit(nest, heuristic(nest, GEMMINI), GEMMINI, addresses=addresses_of(nest, GEMMINI)), 2500)
     parts = simulate(cut(program, range(len(program))), GEMMINI)
     assert observed(parts) == observed(simulate(program, GEMMINI))
 

@@ -75,7 +75,7 @@ def lower(graph: Graph, accelerator: Accelerator, *, skip_unsupported: bool = Fa
                 kind=nest.function,
                 nest=nest,
                 work=work,
-                activation="relu" if any(_clips_at_zero(graph, item) for item in fused) else "none",
+                activation="relu" if any(_activation_of(graph, item) == "relu" for item in fused) else "none",
                 fused=tuple(item.name for item in fused),
                 note=note,
             )
@@ -121,7 +121,7 @@ def _fusable_tail(
             tail.append(reader)
             output = reader.outputs[0]
             continue
-        if _clips_at_zero(graph, reader) or is_fused(graph.nest_of(reader).function, accelerator):
+        if is_fused(_activation_of(graph, reader), accelerator):
             tail.append(reader)
         break
     return tuple(tail)
@@ -136,6 +136,7 @@ def _is_constant_scale(graph: Graph, op: Op, operand: str) -> bool:
     return len(others) == 1 and others[0] in graph.parameters and graph.tensors[others[0]].elements == 1
 
 
-def _clips_at_zero(graph: Graph, op: Op) -> bool:
-    """ReLU, or a clip from zero up: the store's saturation is the upper limit, which the output scale places."""
-    return graph.nest_of(op).function == "relu" or (isinstance(op, Clip) and op.low == 0.0)
+def _activation_of(graph: Graph, op: Op) -> str:
+    """The function of `op`; a clip from zero up is a ReLU, whose upper limit is the store's saturation (the output
+    scale places it)."""
+    return "relu" if isinstance(op, Clip) and op.low == 0.0 else graph.nest_of(op).function

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import msgspec
 import pytest
 
 from mapper.lower import ResidualAdd, lower
@@ -10,6 +11,7 @@ from model_ir.errors import InputError
 from model_ir.graph import Graph
 from model_ir.ops.contraction import Conv, MatMul
 from model_ir.ops.elementwise import Binary, Clip, Unary
+from model_ir.ops.movement import Transpose
 from model_ir.passes.pipeline import run_passes
 from simulator.accelerator_file import accelerator_names, load_accelerator
 from simulator.array_nest import ArrayNest
@@ -110,7 +112,14 @@ def test_attention_tensors_of_rank_four_keep_their_order() -> None:
 
 
 def test_a_transpose_into_the_layout_that_is_stored_anyway_is_a_view() -> None:
-    layers = lower(run_passes(build("conformer-s")), GEMMINI)
-    moved = [layer for layer in layers if layer.kind == "transpose"]
-    assert all(layer.nest.reads[0].indices != layer.nest.write.indices for layer in moved)
-    assert "view" in {layer.kind for layer in layers}
+    graph = run_passes(build("conformer-s"))
+    layers = {layer.name: layer for layer in lower(graph, GEMMINI)}
+    transposes = [layers[op.name] for op in graph.ops if isinstance(op, Transpose)]
+    assert {layer.kind for layer in transposes} == {"transpose", "view"}
+    for layer in transposes:
+        assert (layer.nest.reads[0].indices == layer.nest.write.indices) == (layer.kind == "view")
+
+
+def test_a_machine_without_relu_on_its_way_out_gets_it_as_a_layer() -> None:
+    machine = msgspec.structs.replace(GEMMINI, fused_activations=())
+    assert [layer.kind for layer in lower(residual_block(), machine)] == ["conv", "relu", "conv", "add", "relu"]

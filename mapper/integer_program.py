@@ -23,6 +23,9 @@ from simulator.array_nest import ArrayNest
 from simulator.cost import Cost
 from simulator.mapping import Mapping, check_legal
 
+PROGRAM_VERSION = 2
+"""To be raised when the same question may get another of several equally good answers."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Baseline:

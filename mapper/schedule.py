@@ -11,12 +11,13 @@ import os
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from typing import Any
 
 import msgspec
 
 from mapper.heuristic import heuristic
-from mapper.integer_program import solve
+from mapper.integer_program import PROGRAM_VERSION, solve
 from mapper.solve import Objective, Solve
 from model_ir.errors import InfeasibleError, InputError
 from simulator.accelerator import Accelerator
@@ -101,7 +102,7 @@ def schedule(
 
 def content_key(nest: ArrayNest, accelerator: Accelerator, objective: Objective) -> str:
     """SHA-256 (hex) over all that decides a schedule: the nest but for where its elements lie, the machine but for its
-    names and host, the cost model's version and the objective."""
+    names and host, the versions of cost model, integer program and solver, and the objective."""
     shape = replace(
         nest,
         a_stride=0,
@@ -113,7 +114,8 @@ def content_key(nest: ArrayNest, accelerator: Accelerator, objective: Objective)
         part: getattr(accelerator, part)
         for part in ("array", "scratchpad", "accumulator", "dma", "memory", "queues", "energy")
     }
-    content = {"model": MODEL_VERSION, "objective": objective, "nest": shape, "machine": machine}
+    versions = {"model": MODEL_VERSION, "program": PROGRAM_VERSION, "ortools": version("ortools")}
+    content = {"versions": versions, "objective": objective, "nest": shape, "machine": machine}
     return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
 
 

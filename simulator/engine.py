@@ -26,8 +26,8 @@ from simulator.program import Program
 
 # isort: off
 from simulator.engine_state import (
-    F_MORE, N_ACC_READ, N_ACC_WRITE, N_SP_READ, N_SP_WRITE, R_BEATS, R_BYTES, R_REQUESTS, SLOTS, STALLS, V_BEATS,
-    V_BYTES, V_REQUESTS, X_BUSY, X_MACS, new_machine,
+    F_MORE, NEVER, N_ACC_READ, N_ACC_WRITE, N_SP_READ, N_SP_WRITE, R_BEATS, R_BYTES, R_REQUESTS, SLOTS, STALLS,
+    V_BEATS, V_BYTES, V_REQUESTS, X_BUSY, X_MACS, new_machine,
 )  # fmt: skip
 # isort: on
 
@@ -110,7 +110,7 @@ def _run_pieces(
         m[F_MORE] = more
         t = cycles if known else start(m, accepted)
         known += len(piece)
-        cycles, stuck = run(m, t, intervals, window.funct, window.rs1, window.rs2, accepted)
+        cycles, stuck = run(m, t, NEVER, intervals, window.funct, window.rs1, window.rs2, accepted)
         if stuck != (PAUSED if more else DONE):
             raise RuntimeError(f"the engine made no progress at command {base + stuck}")
     return int(cycles), known, accepted[:-1]

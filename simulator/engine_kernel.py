@@ -26,7 +26,8 @@ from simulator.engine_state import (
 
 # Positions in cost.STALL_CAUSES.
 ON_LOAD, ON_STORE, ON_BANK, ON_DEPENDENCY, ON_COMMAND, ON_DRAIN = range(6)
-DONE, PAUSED = -1, -2
+DONE, PAUSED, REACHED = -1, -2, -3
+"""What `run` ends with where it does not name a command: the stream's end, more commands needed, cycle `until`."""
 
 
 @compiled
@@ -129,14 +130,17 @@ def start(m, accepted):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def run(m, t, trace, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
-    """Simulate from cycle `t` on; returns (cycles, index of the command at which it deadlocked, DONE or PAUSED).
+def run(m, t, until, trace, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
+    """Simulate cycles `t` to `until` - 1; returns (cycles, how it ended or index of the command at which it deadlocked).
 
-    With F_MORE set it pauses where it needs the first command behind `funct`, and then the cycle is the one to go on
-    from. An execute command must be among those that follow.
+    REACHED: cycle `until` is the one to go on from. PAUSED, with F_MORE set: it needs the first command behind `funct`
+    in the returned cycle, and goes on from there; an execute command must be among those that follow. DONE: the cycles
+    of the whole stream.
     """
     last_execute = np.int64(NEVER) if m[F_MORE] else np.int64(_last_execute(funct, rs1))
     while True:
+        if t >= until:
+            return t, np.int64(REACHED)
         if m[F_NEXT] <= t and m[F_COMMAND] == funct.size:
             return t, np.int64(PAUSED)
         m[X_UQ_START] = m[X_UQ_TAIL] - m[X_UQ_HEAD]
@@ -169,11 +173,12 @@ def run(m, t, trace, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
             m[STALLS + _cause(m, last_execute)] += 1
         others = _others_next(m, t)
         if m[X_STATE] == COMPUTING and others > t + 1:
-            t = _stream(m, t, others, funct, rs1, rs2)
+            t = _stream(m, t, least(others, until), funct, rs1, rs2)
             others = _others_next(m, t)
         after = most(least(others, least(m[X_NEXT], m[W_NEXT])), t + 1)
         if after >= NEVER:
             break
+        after = least(after, until)
         if after > t + 1:
             m[STALLS + _cause(m, last_execute)] += after - t - 1
         t = after

@@ -14,6 +14,8 @@ from simulator import compile_cache, isa
 from simulator.accelerator import Memory
 from simulator.cost import STALL_CAUSES
 from simulator.engine import simulate
+from simulator.engine_kernel import DONE, REACHED, run, start
+from simulator.engine_state import new_machine
 from simulator.replay import replay
 from simulator.serial import serial_cycles
 
@@ -119,6 +121,24 @@ def test_overlap_never_loses_to_serial_execution(choice, latency):
 def test_the_same_program_twice_gives_the_same_result():
     program = tiled((60, 50, 40, 1, True, 8192))
     assert same(simulate(program, gemmini()), simulate(program, gemmini()))
+
+
+@pytest.mark.parametrize("step", [1, 2, 7, 100])
+def test_a_machine_advanced_in_steps_does_the_same(step):
+    program = tiled((60, 50, 40, 1, True, 2048))
+    whole, ends = [], []
+    for each in (1 << 60, step):
+        m = new_machine(gemmini(), gemmini().memory, 0, (0, 0))
+        accepted = np.zeros(len(program) + 1, np.int64)
+        t, trace, stream = start(m, accepted), np.zeros((0, 2), np.int64), (program.funct, program.rs1, program.rs2)
+        end = REACHED
+        while end == REACHED:
+            t, end = run(m, t, t + each, trace, *stream, accepted)
+        whole.append((t, end, m.tolist()))
+        ends.append(accepted.tolist())
+    assert whole[0][1] == DONE
+    assert whole[0] == whole[1]
+    assert ends[0] == ends[1]
 
 
 def test_a_slower_host_delays_the_commands():

@@ -18,6 +18,7 @@ class InputError(SystolicError):
         details = [f"{label} {item}" for label, item in (("value", value), ("limit", limit)) if item is not None]
         super().__init__(f"{path}: {problem}" + (f" ({', '.join(details)})" if details else ""))
         self.path = path
+        self.problem = problem
         self.value = value
         self.limit = limit
 

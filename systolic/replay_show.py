@@ -1,0 +1,109 @@
+"""What `systolic replay` prints: one JSON object a row, or tables for people."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from reports.fidelity import FidelityRow, summarise
+from reports.units import UNMEASURED, count, printable
+from systolic.replay_compare import compared
+from systolic.replay_run import Replayed
+
+SHOWN_ROWS = 1000
+
+
+def print_json_lines(replayed: Iterable[Replayed]) -> None:
+    """One JSON object a row, each on a line of its own, as soon as it is known."""
+    for one in replayed:
+        sys.stdout.write(json.dumps(as_json(one)) + "\n")
+        sys.stdout.flush()
+
+
+def as_json(replayed: Replayed) -> dict[str, Any]:
+    """The row's result as plain values; `output_sha256` only where the row names I and J."""
+    result = replayed.result
+    row: dict[str, Any] = {
+        "name": replayed.row.name,
+        "cycles": result.cycles,
+        "accepted_at": result.accepted_at.tolist(),
+        "read_requests": result.read_requests,
+        "read_bytes": result.read_bytes,
+        "write_requests": result.write_requests,
+        "write_bytes": result.write_bytes,
+        "stalls": result.stall_cycles,
+    }
+    if replayed.output_sha256 is not None:
+        row["output_sha256"] = replayed.output_sha256
+    return row
+
+
+def print_tables(replayed: Iterable[Replayed], accelerator_name: str) -> None:
+    """The first SHOWN_ROWS rows with cycles, traffic and stalls, then errors by family where cycles were measured."""
+    rows: list[FidelityRow] = []
+    table = Table("row", title=Text(printable(accelerator_name)))
+    for head in ("cycles", "measured", "error", "requests", "bytes", "busy"):
+        table.add_column(head, justify="right")
+    table.add_column("stalls by cause")
+    for one in replayed:
+        rows.append(compared(one))
+        if len(rows) <= SHOWN_ROWS:
+            table.add_row(*_cells(one, rows[-1]))
+    console = Console()
+    console.print(table)
+    if len(rows) > SHOWN_ROWS:
+        console.print(f"and {len(rows) - SHOWN_ROWS:,} rows more", highlight=False)
+    if any(row.error is not None for row in rows):
+        console.print(_family_table(rows))
+
+
+def _cells(replayed: Replayed, row: FidelityRow) -> tuple[Text, ...]:
+    result = replayed.result
+    stalls = ", ".join(f"{cause} {count(cycles)}" for cause, cycles in result.stall_cycles.items() if cycles)
+    cells = (
+        printable(row.name),
+        count(row.cycles),
+        UNMEASURED if row.measured_cycles is None else count(row.measured_cycles),
+        UNMEASURED if row.error is None else f"{100 * row.error:+.2f} %",
+        count(result.read_requests + result.write_requests),
+        count(result.read_bytes + result.write_bytes),
+        f"{100 * result.execute_busy_cycles / result.cycles:.0f} %" if result.cycles else UNMEASURED,
+        stalls,
+    )
+    return tuple(Text(cell) for cell in cells)
+
+
+def _family_table(rows: Sequence[FidelityRow]) -> Table:
+    table = Table("family", title="cycles against those measured")
+    heads = (
+        "rows",
+        "exact",
+        "mean error",
+        "95th percentile",
+        "worst",
+        "accepted within 8",
+        "traffic exact",
+        "values exact",
+    )
+    for head in heads:
+        table.add_column(head, justify="right")
+    for family in summarise(rows):
+        near = family.accepted_near
+        table.add_row(
+            Text(printable(family.family or UNMEASURED)),
+            count(family.rows),
+            count(family.exact_rows),
+            *(f"{100 * error:.3f} %" for error in (family.mean_error, family.p95_error, family.worst_error)),
+            UNMEASURED if near != near else f"{100 * near:.2f} %",
+            *(
+                UNMEASURED if not known else f"{held} of {known}"
+                for held, known in (family.traffic_exact, family.values_exact)
+            ),
+        )
+    return table

@@ -20,14 +20,13 @@ from simulator.command_check import check_next, new_check
 from simulator.cost import STALL_CAUSES, Result, Trace
 from simulator.engine_front import queue_of
 from simulator.engine_kernel import DONE, PAUSED, run, start
-from simulator.engine_window import move, pieces
-from simulator.isa import program_of
+from simulator.engine_window import pieces
 from simulator.program import Program
 
 # isort: off
 from simulator.engine_state import (
-    F_MORE, NEVER, N_ACC_READ, N_ACC_WRITE, N_SP_READ, N_SP_WRITE, R_BEATS, R_BYTES, R_REQUESTS, SLOTS, STALLS,
-    V_BEATS, V_BYTES, V_REQUESTS, X_BUSY, X_MACS, new_machine,
+    FRONT_WIDTH, F_BASE, F_MORE, NEVER, N_ACC_READ, N_ACC_WRITE, N_SP_READ, N_SP_WRITE, R_BEATS, R_BYTES, R_REQUESTS,
+    SLOTS, STALLS, V_BEATS, V_BYTES, V_REQUESTS, X_BUSY, X_MACS, new_machine,
 )  # fmt: skip
 # isort: on
 
@@ -45,6 +44,8 @@ def _check_machine(accelerator: Accelerator, memory: Memory, gap: int) -> None:
         ("dma.requests_in_flight", accelerator.dma.requests_in_flight, 256),
         ("array.rows", accelerator.dim, 128),
         ("queues.command_entries", queues.command_entries, 60),
+        ("queues.front_queue_entries", queues.front_queue_entries, FRONT_WIDTH),
+        ("queues.front_queues", queues.front_queues, 8),
         ("scratchpad.read_queue_cycles", accelerator.scratchpad.read_queue_cycles, 10),
         ("array.matmuls_in_flight", accelerator.array.matmuls_in_flight, 32),
     )
@@ -60,6 +61,7 @@ def _check_machine(accelerator: Accelerator, memory: Memory, gap: int) -> None:
     if accelerator.dma.bus_bytes > accelerator.dma.request_bytes or bytes_per_row < 1:
         raise InputError(f"{name}.dma.bus_bytes", "wider than a request", value=accelerator.dma.bus_bytes)
     for field, value, least in (
+        ("queues.front_queues", queues.front_queues, 3),
         ("memory.latency_cycles", memory.latency_cycles, 1),
         ("memory.cycles_per_beat", memory.cycles_per_beat, 1),
         ("command_gap_cycles", gap, 0),
@@ -83,7 +85,7 @@ def _trace_of(intervals: npt.NDArray[np.int64], units: npt.NDArray[np.int8], spa
 def _note_units(units: npt.NDArray[np.int8], piece: Program, first: int, span: tuple[int, int]) -> None:
     """Which unit runs each traced command of `piece`, whose first command has index `first`."""
     for index in range(max(span[0], first), min(span[1], first + len(piece))):
-        units[index - span[0]] = queue_of(piece.funct[index - first], piece.rs1[index - first])
+        units[index - span[0]] = queue_of(piece.funct[index - first], piece.rs1[index - first].view(np.int64))
 
 
 def _run_pieces(
@@ -94,26 +96,21 @@ def _run_pieces(
     intervals: npt.NDArray[np.int64],
     units: npt.NDArray[np.int8],
 ) -> tuple[int, int, npt.NDArray[np.int64]]:
-    """Run the stream piece by piece; returns (cycles, commands, cycles the commands of the last window came in)."""
-    window = program_of([])
-    cycles, base, known, checked = 0, 0, 0, new_check()
-    accepted: npt.NDArray[np.int64] = np.zeros(1, np.int64)
+    """Run the stream piece by piece; returns (cycles, commands, cycles the commands of the last piece came in)."""
+    cycles, known, checked = 0, 0, new_check()
+    accepted: npt.NDArray[np.int64] = np.zeros(0, np.int64)
     for piece, more in pieces(programs):
         check_next(piece, accelerator, checked, first_index=known, more=more)
         _note_units(units, piece, known, span)
-        if known:
-            window, gone = move(m, window, piece)
-            base += gone
-        else:
-            window = piece
-        accepted = np.zeros(len(window) + 1, np.int64)
-        m[F_MORE] = more
-        t = cycles if known else start(m, accepted)
+        words = (piece.funct, piece.rs1.view(np.int64), piece.rs2.view(np.int64))
+        accepted = np.zeros(len(piece), np.int64)
+        m[F_MORE], m[F_BASE] = more, known
+        t = cycles if known else start(m, *words, accepted)
         known += len(piece)
-        cycles, stuck = run(m, t, NEVER, intervals, window.funct, window.rs1, window.rs2, accepted)
+        cycles, stuck = run(m, t, NEVER, intervals, *words, accepted)
         if stuck != (PAUSED if more else DONE):
-            raise RuntimeError(f"the engine made no progress at command {base + stuck}")
-    return int(cycles), known, accepted[:-1]
+            raise RuntimeError(f"the engine made no progress at command {stuck}")
+    return int(cycles), known, accepted
 
 
 def simulate(

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from numba import njit
 
-from simulator import command_check
-
 compiled = njit(cache=True, _nrt=False, nogil=True, error_model="numpy")
 inlined = njit(cache=True, _nrt=False, inline="always", error_model="numpy")
-bits = inlined(command_check.bits.py_func)
+
+
+@inlined
+def bits(word, high, low):  # type: ignore[no-untyped-def]
+    """Bits high:low of a 64-bit pattern held as int64; high - low < 63."""
+    return (word >> low) & ((1 << (high - low + 1)) - 1)
 
 
 @inlined

@@ -15,38 +15,102 @@ from simulator.engine_compile import bits, compiled, inlined, least, most
 
 # isort: off
 from simulator.engine_state import (
-    ACCUMULATOR_KEY, ENTRY, EXECUTE, E_ALLOCATED, E_A_HIGH, E_A_LOW, E_A_WRITES, E_B_HIGH, E_B_LOW, E_COMMAND,
-    E_DEPS, E_SIZE, E_STARTED, FRONT, FRONT_WIDTH, F_COMMAND, F_FULL, F_MORE, F_NEXT, LOAD, LOAD_QUEUE, L_HEAD,
-    L_NEXT, L_POPPED, L_TAIL, NEVER, PLAIN, P_ACC_BANK_SHIFT, P_DIM, P_EX_ENTRIES, P_FRONT, P_FRONT_ENTRIES, P_GAP,
-    P_LD_ENTRIES, P_LD_QUEUE, P_ST_ENTRIES, P_ST_QUEUE, QUEUE_RING, STORE, STORE_QUEUE, S_A_STRIDE, S_A_T, S_BLOCK0,
-    S_C_STRIDE, S_FREE_LD, S_HEAD_LD, S_ISSUE_EX, S_ISSUE_LD, S_ISSUE_ST, S_LAST_BUSY, S_POOLED, S_STORES_OUT,
-    S_TAIL_LD, S_VALID, UNISSUED, UNROLLER, U_COMMAND, U_SIZE, U_SLOT, U_TIME, U_VARIANT, V_HEAD, V_NEXT, V_POPPED,
-    V_TAIL, X_UQ_HEAD, X_UQ_START, X_UQ_TAIL, X_U_NEXT,
+    ACCUMULATOR_KEY, ENTRY, EXECUTE, E_ALLOCATED, E_A_HIGH, E_A_LOW, E_A_WRITES, E_B_HIGH, E_B_LOW, E_COMMAND, E_DEPS,
+    E_FUNCT, E_RS1, E_RS2, E_SIZE, E_SOURCE, E_STARTED, FRONT, FRONT_WIDTH, F_BASE, F_B_HEAD, F_B_TAIL, F_COMMAND,
+    F_C_HEAD, F_C_TAIL, F_FULL, F_NEXT, F_READ, F_STARVED, LOAD, LOAD_QUEUE, L_HEAD, L_NEXT, L_POPPED, L_TAIL,
+    MATMUL_QUEUE, NEVER, PLAIN, P_ACC_BANK_SHIFT, P_DIM, P_EX_ENTRIES, P_FRONT, P_FRONT_ENTRIES, P_GAP, P_LD_ENTRIES,
+    P_LD_QUEUE, P_ST_ENTRIES, P_ST_QUEUE, QUEUE_RING, STORE, STORE_QUEUE, S_A_STRIDE, S_A_T, S_BLOCK0, S_C_STRIDE,
+    S_FREE_LD, S_HEAD_LD, S_ISSUE_EX, S_ISSUE_LD, S_ISSUE_ST, S_LAST_BUSY, S_POOLED, S_STORES_OUT, S_TAIL_LD, S_VALID,
+    UNISSUED, UNROLLED, UNROLLER, U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT, U_TIME, U_VARIANT, V_HEAD, V_NEXT, V_POPPED,
+    V_TAIL, X_UQ_HEAD, X_UQ_START, X_UQ_TAIL, X_U_NEXT, Y_COMMAND, Y_FUNCT, Y_IN, Y_OUT, Y_RS1, Y_RS2, Y_SIZE,
+    Y_SOURCE,
 )  # fmt: skip
 # isort: on
 
 
 TOO_YOUNG = -2
+HOST = 0
+"""Where a command came from (Y_SOURCE, E_SOURCE): the host, or an unroller."""
+
+
+@inlined
+def unrolls(funct):  # type: ignore[no-untyped-def]
+    """Whether an unroller consumes the command: loop_ws, loop_conv_ws and their configuration (GemminiISA.scala)."""
+    return 8 <= funct <= 13 or 15 <= funct <= 21
 
 
 @compiled
-def arrive(m, accepted, index):  # type: ignore[no-untyped-def]
-    """Pass command `index` through the queues; sets the earliest cycle of its allocation."""
-    ring = m[P_FRONT_ENTRIES]
-    stages = m[P_FRONT]
-    here = index % ring
-    before = here - 1 if here else ring - 1
-    time = np.int64(0)
-    if index > 0:
-        time = m[FRONT + 0 * FRONT_WIDTH + before] + 1 + m[P_GAP]
-        time = most(time, m[FRONT + 1 * FRONT_WIDTH + here] + 1)
-    accepted[index] = time
-    m[FRONT + 0 * FRONT_WIDTH + here] = time
-    for stage in range(1, stages):
+def _read(m, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
+    """Pass the host's next command through the queues before LoopMatmul's."""
+    ring, stages, number = m[P_FRONT_ENTRIES], m[P_FRONT] - 2, m[F_READ]
+    here, before = number % ring, (number + ring - 1) % ring
+    tail = m[F_B_TAIL]
+    time = most(m[FRONT + before] + 1 + m[P_GAP], m[FRONT + FRONT_WIDTH + here] + 1)
+    time = most(time, 0)
+    local = number - m[F_BASE]
+    accepted[local] = time
+    m[FRONT + here] = time
+    for stage in range(1, stages + 1):
         time = most(time + 1, m[FRONT + stage * FRONT_WIDTH + before] + 1)
-        time = most(time, m[FRONT + (stage + 1) * FRONT_WIDTH + here] + 1)
+        if stage < stages:
+            time = most(time, m[FRONT + (stage + 1) * FRONT_WIDTH + here] + 1)
+        else:
+            time = most(time, m[MATMUL_QUEUE + (tail - ring) % FRONT_WIDTH * Y_SIZE + Y_OUT] + 1)
         m[FRONT + stage * FRONT_WIDTH + here] = time
-    m[F_NEXT] = most(time + 1, m[FRONT + stages * FRONT_WIDTH + before] + 1)
+    y = MATMUL_QUEUE + tail % FRONT_WIDTH * Y_SIZE
+    m[y + Y_FUNCT], m[y + Y_RS1], m[y + Y_RS2] = funct[local], rs1[local], rs2[local]
+    m[y + Y_COMMAND], m[y + Y_SOURCE], m[y + Y_IN] = number, HOST, time
+    m[F_B_TAIL] = tail + 1
+    m[F_READ] = number + 1
+
+
+@inlined
+def at_matmul(m):  # type: ignore[no-untyped-def]
+    """First cycle in which LoopMatmul sees the command at the head of its queue."""
+    head = m[F_B_HEAD]
+    entered = m[MATMUL_QUEUE + head % FRONT_WIDTH * Y_SIZE + Y_IN]
+    return most(entered, m[MATMUL_QUEUE + (head - 1) % FRONT_WIDTH * Y_SIZE + Y_OUT]) + 1
+
+
+@compiled
+def _pass_on(m):  # type: ignore[no-untyped-def]
+    """Move the plain command at the head of LoopMatmul's queue into the unrolled queue, which has room."""
+    b = MATMUL_QUEUE + m[F_B_HEAD] % FRONT_WIDTH * Y_SIZE
+    tail = m[F_C_TAIL]
+    time = most(at_matmul(m), m[UNROLLED + (tail - m[P_FRONT_ENTRIES]) % FRONT_WIDTH * Y_SIZE + Y_OUT] + 1)
+    y = UNROLLED + tail % FRONT_WIDTH * Y_SIZE
+    for word in range(Y_IN):
+        m[y + word] = m[b + word]
+    m[y + Y_IN], m[b + Y_OUT] = time, time
+    m[F_B_HEAD] += 1
+    m[F_C_TAIL] = tail + 1
+
+
+@compiled
+def advance_front(m, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
+    """Determine every time in the front end that no longer depends on the future; sets when allocation may go on.
+
+    F_STARVED tells that a command behind `funct` might already have been on its way.
+    """
+    ring = m[P_FRONT_ENTRIES]
+    moved = True
+    while moved:
+        moved = False
+        while m[F_B_HEAD] != m[F_B_TAIL] and m[F_C_TAIL] - m[F_C_HEAD] < ring:
+            _pass_on(m)
+            moved = True
+        m[F_STARVED] = 0
+        while m[F_B_TAIL] - m[F_B_HEAD] < ring:
+            if m[F_READ] - m[F_BASE] == funct.size:
+                m[F_STARVED] = 1
+                break
+            _read(m, funct, rs1, rs2, accepted)
+            moved = True
+    if m[F_FULL] == 0:
+        m[F_NEXT] = NEVER
+        if m[F_C_HEAD] != m[F_C_TAIL]:
+            entered = m[UNROLLED + m[F_C_HEAD] % FRONT_WIDTH * Y_SIZE + Y_IN]
+            m[F_NEXT] = most(entered, m[UNROLLED + (m[F_C_HEAD] - 1) % FRONT_WIDTH * Y_SIZE + Y_OUT]) + 1
 
 
 @inlined
@@ -168,45 +232,49 @@ def _lowest(mask):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def _enter(m, t, y, slot, queue):  # type: ignore[no-untyped-def]
+    """Fill entry `slot` of `queue` with the front end's record `y` and what it waits for."""
+    funct, rs1, rs2 = m[y + Y_FUNCT], m[y + Y_RS1], m[y + Y_RS2]
+    m[S_FREE_LD + queue] &= ~(np.int64(1) << slot)
+    e = ENTRY + slot * E_SIZE
+    m[e + E_COMMAND], m[e + E_ALLOCATED], m[e + E_STARTED] = m[y + Y_COMMAND], t, t
+    m[e + E_FUNCT], m[e + E_RS1], m[e + E_RS2], m[e + E_SOURCE] = funct, rs1, rs2, m[y + Y_SOURCE]
+    _ranges(m, e, funct, rs1, rs2)
+    deps = np.int64(0)
+    if funct != 0:
+        bounds0, bounds1 = m[P_LD_ENTRIES], m[P_LD_ENTRIES] + m[P_EX_ENTRIES]
+        if queue != LOAD:
+            deps |= _dependences(m, e, queue, LOAD, 0, bounds0)
+        if queue != EXECUTE:
+            deps |= _dependences(m, e, queue, EXECUTE, bounds0, bounds1)
+        if queue != STORE:
+            deps |= _dependences(m, e, queue, STORE, bounds1, bounds1 + m[P_ST_ENTRIES])
+    else:
+        _note_config(m, rs1, rs2, queue)
+    m[e + E_DEPS] = deps
+    m[S_VALID] |= np.int64(1) << slot
+    m[UNISSUED + queue * QUEUE_RING + m[S_TAIL_LD + queue] % QUEUE_RING] = slot
+    m[S_TAIL_LD + queue] += 1
+    m[S_ISSUE_LD + queue] = least(m[S_ISSUE_LD + queue], t + 1)
+
+
+@compiled
 def allocate(m, t, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
     """Cycle `t`: allocate the command at the head of the front end if its queue has a free entry."""
-    index = m[F_COMMAND]
-    queue = queue_of(funct[index], rs1[index])
+    y = UNROLLED + m[F_C_HEAD] % FRONT_WIDTH * Y_SIZE
+    queue = queue_of(m[y + Y_FUNCT], m[y + Y_RS1])
     m[F_FULL] = 0
     if queue >= 0:
-        free = m[S_FREE_LD + queue]
-        if free == 0:
+        if m[S_FREE_LD + queue] == 0:
             m[F_NEXT] = NEVER
             m[F_FULL] = 1 + queue
             return
-        slot = _lowest(free)
-        m[S_FREE_LD + queue] = free & ~(np.int64(1) << slot)
-        e = ENTRY + slot * E_SIZE
-        m[e + E_COMMAND], m[e + E_ALLOCATED], m[e + E_STARTED] = index, t, t
-        _ranges(m, e, funct[index], rs1[index], rs2[index])
-        deps = np.int64(0)
-        if funct[index] != 0:
-            bounds0, bounds1 = m[P_LD_ENTRIES], m[P_LD_ENTRIES] + m[P_EX_ENTRIES]
-            if queue != LOAD:
-                deps |= _dependences(m, e, queue, LOAD, 0, bounds0)
-            if queue != EXECUTE:
-                deps |= _dependences(m, e, queue, EXECUTE, bounds0, bounds1)
-            if queue != STORE:
-                deps |= _dependences(m, e, queue, STORE, bounds1, bounds1 + m[P_ST_ENTRIES])
-        else:
-            _note_config(m, rs1[index], rs2[index], queue)
-        m[e + E_DEPS] = deps
-        m[S_VALID] |= np.int64(1) << slot
-        m[UNISSUED + queue * QUEUE_RING + m[S_TAIL_LD + queue] % QUEUE_RING] = slot
-        m[S_TAIL_LD + queue] += 1
-        m[S_ISSUE_LD + queue] = least(m[S_ISSUE_LD + queue], t + 1)
+        _enter(m, t, y, _lowest(m[S_FREE_LD + queue]), queue)
     m[S_LAST_BUSY] = t
-    m[FRONT + m[P_FRONT] * FRONT_WIDTH + index % m[P_FRONT_ENTRIES]] = t
-    m[F_COMMAND] = index + 1
-    if index + 1 < funct.size or m[F_MORE]:
-        arrive(m, accepted, index + 1)
-    else:
-        m[F_NEXT] = NEVER
+    m[y + Y_OUT] = t
+    m[F_C_HEAD] += 1
+    m[F_COMMAND] = m[y + Y_COMMAND] + 1
+    advance_front(m, funct, rs1, rs2, accepted)
 
 
 @inlined
@@ -242,9 +310,10 @@ def release(m, t, slot, queue):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _push(m, queue, tail, index, slot, t):  # type: ignore[no-untyped-def]
-    record = queue + tail % QUEUE_RING * U_SIZE
-    m[record + U_COMMAND], m[record + U_SLOT], m[record + U_VARIANT], m[record + U_TIME] = index, slot, PLAIN, t
+def _push(m, queue, tail, slot, t):  # type: ignore[no-untyped-def]
+    record, e = queue + tail % QUEUE_RING * U_SIZE, ENTRY + slot * E_SIZE
+    m[record + U_FUNCT], m[record + U_RS1], m[record + U_RS2] = m[e + E_FUNCT], m[e + E_RS1], m[e + E_RS2]
+    m[record + U_SLOT], m[record + U_VARIANT], m[record + U_TIME] = slot, PLAIN, t
 
 
 @compiled
@@ -256,24 +325,24 @@ def _after_issue(m, t, slot, queue, config):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def issue(m, t, funct):  # type: ignore[no-untyped-def]
+def issue(m, t):  # type: ignore[no-untyped-def]
     """Cycle `t`: issue one ready command of each queue to its controller's command queue."""
     if m[S_ISSUE_LD] <= t:
         slot = _head_ready(m, t, LOAD)
         m[S_ISSUE_LD] = t + 1 if slot == TOO_YOUNG else NEVER
         room = m[L_TAIL] - m[L_HEAD] + (1 if m[L_POPPED] == t else 0) < m[P_LD_QUEUE]
         if slot >= 0 and room:
-            _push(m, LOAD_QUEUE, m[L_TAIL], m[ENTRY + slot * E_SIZE + E_COMMAND], slot, t)
+            _push(m, LOAD_QUEUE, m[L_TAIL], slot, t)
             m[L_TAIL] += 1
             m[L_NEXT] = least(m[L_NEXT], t + 1)
-            _after_issue(m, t, slot, LOAD, funct[m[ENTRY + slot * E_SIZE + E_COMMAND]] == 0)
+            _after_issue(m, t, slot, LOAD, m[ENTRY + slot * E_SIZE + E_FUNCT] == 0)
         elif slot >= 0 and m[L_POPPED] == t:
             m[S_ISSUE_LD] = t + 1
     if m[S_ISSUE_EX] <= t:
         slot = _head_ready(m, t, EXECUTE)
         m[S_ISSUE_EX] = t + 1 if slot == TOO_YOUNG else NEVER
         if slot >= 0 and m[X_UQ_START] < 2:
-            _push(m, UNROLLER, m[X_UQ_TAIL] % 4, m[ENTRY + slot * E_SIZE + E_COMMAND], slot, t)
+            _push(m, UNROLLER, m[X_UQ_TAIL] % 4, slot, t)
             m[X_UQ_TAIL] += 1
             m[X_U_NEXT] = least(m[X_U_NEXT], t + 1)
             _after_issue(m, t, slot, EXECUTE, False)
@@ -284,8 +353,8 @@ def issue(m, t, funct):  # type: ignore[no-untyped-def]
         m[S_ISSUE_ST] = t + 1 if slot == TOO_YOUNG else NEVER
         room = m[V_TAIL] - m[V_HEAD] + (1 if m[V_POPPED] == t else 0) < m[P_ST_QUEUE]
         if slot >= 0 and m[S_STORES_OUT] == 0 and room:
-            config = funct[m[ENTRY + slot * E_SIZE + E_COMMAND]] == 0
-            _push(m, STORE_QUEUE, m[V_TAIL], m[ENTRY + slot * E_SIZE + E_COMMAND], slot, t)
+            config = m[ENTRY + slot * E_SIZE + E_FUNCT] == 0
+            _push(m, STORE_QUEUE, m[V_TAIL], slot, t)
             m[V_TAIL] += 1
             m[V_NEXT] = least(m[V_NEXT], t + 1)
             m[S_STORES_OUT] += 0 if config else 1

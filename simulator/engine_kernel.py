@@ -9,17 +9,17 @@ import numpy as np
 from simulator.engine_compile import compiled, least, most
 from simulator.engine_decide import unroll
 from simulator.engine_execute import complete_execute, execute, fire_row, next_completion
-from simulator.engine_front import allocate, arrive, issue, queue_of
+from simulator.engine_front import advance_front, allocate, issue, queue_of
 from simulator.engine_load import complete_load, load_controller, reader, write_row, zero_writer
 from simulator.engine_store import complete_store, dispatch, store_controller, writer
 
 # isort: off
 from simulator.engine_state import (
-    COMPUTING, ENTRY, EXECUTE, E_COMMAND, E_DEPS, E_SIZE, E_STARTED, F_COMMAND, F_FULL, F_MORE, F_NEXT, L_DONE_HEAD,
-    L_NEXT, NEVER, P_EX_ENTRIES, P_LD_ENTRIES, P_TRACE_FROM, P_TRACE_TO, QUEUE_RING, R_NEXT, STALLS, S_HEAD_EX,
-    S_ISSUE_EX, S_ISSUE_LD, S_ISSUE_ST, S_LAST_BUSY, S_TAIL_EX, S_VALID, UNISSUED, V_DONE, V_D_NEXT, V_FIRED,
-    V_ISSUED, V_LAST_ACK, V_NEXT, V_READY, V_SENT, V_W_NEXT, WAITING, W_NEXT, X_BUSY, X_CAUSE, X_FIRED, X_NEXT,
-    X_STATE, X_UQ_HEAD, X_UQ_START, X_UQ_TAIL, X_U_NEXT, Z_NEXT,
+    COMPUTING, ENTRY, EXECUTE, E_COMMAND, E_DEPS, E_SIZE, E_STARTED, F_BASE, F_COMMAND, F_FULL, F_MORE, F_NEXT,
+    F_STARVED, L_DONE_HEAD, L_NEXT, NEVER, P_EX_ENTRIES, P_LD_ENTRIES, P_TRACE_FROM, P_TRACE_TO, QUEUE_RING, R_NEXT,
+    STALLS, S_HEAD_EX, S_ISSUE_EX, S_ISSUE_LD, S_ISSUE_ST, S_LAST_BUSY, S_TAIL_EX, S_VALID, UNISSUED, V_DONE, V_D_NEXT,
+    V_FIRED, V_ISSUED, V_LAST_ACK, V_NEXT, V_READY, V_SENT, V_W_NEXT, WAITING, W_NEXT, X_BUSY, X_CAUSE, X_FIRED,
+    X_NEXT, X_STATE, X_UQ_HEAD, X_UQ_START, X_UQ_TAIL, X_U_NEXT, Z_NEXT,
 )  # fmt: skip
 # isort: on
 
@@ -96,7 +96,7 @@ def _others_next(m, t):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _stream(m, t, until, funct, rs1, rs2):  # type: ignore[no-untyped-def]
+def _stream(m, t, until):  # type: ignore[no-untyped-def]
     """While only rows are fired and written, run the two units that do so alone; returns the last cycle done.
 
     Nothing else acts before cycle `until`; a finished operation or mvin ends the stretch, because it wakes others.
@@ -106,7 +106,7 @@ def _stream(m, t, until, funct, rs1, rs2):  # type: ignore[no-untyped-def]
         if m[W_NEXT] <= t:
             write_row(m, t)
         if m[X_NEXT] <= t and not fire_row(m, t):
-            execute(m, t, funct, rs1, rs2)
+            execute(m, t)
         if m[X_FIRED] != t:
             m[STALLS + (ON_BANK if m[X_CAUSE] == 1 else ON_DEPENDENCY)] += 1
     return t
@@ -121,9 +121,9 @@ def _last_execute(funct, rs1):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def start(m, accepted):  # type: ignore[no-untyped-def]
-    """Offer the first command; returns the first cycle to visit."""
-    arrive(m, accepted, 0)
+def start(m, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
+    """Offer the first commands; returns the first cycle to visit."""
+    advance_front(m, funct, rs1, rs2, accepted)
     m[STALLS + ON_COMMAND] += m[F_NEXT]
     m[V_READY] = 0
     return m[F_NEXT]
@@ -131,17 +131,20 @@ def start(m, accepted):  # type: ignore[no-untyped-def]
 
 @compiled
 def run(m, t, until, trace, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
-    """Simulate cycles `t` to `until` - 1; returns (cycles, how it ended or index of the command at which it deadlocked).
+    """Simulate cycles `t` to `until` - 1; returns (cycles, how it ended or number of the command it deadlocked at).
 
-    REACHED: cycle `until` is the one to go on from. PAUSED, with F_MORE set: it needs the first command behind `funct`
-    in the returned cycle, and goes on from there; an execute command must be among those that follow. DONE: the cycles
-    of the whole stream.
+    `funct`, `rs1`, `rs2` (int64) hold the host's commands from number F_BASE on, `accepted` takes their cycles.
+    REACHED: cycle `until` is the one to go on from. PAUSED, with F_MORE set: it needs the commands behind `funct`, and
+    goes on from the returned cycle with them alone; an execute command must be among those that follow. DONE: the
+    cycles of the whole stream.
     """
-    last_execute = np.int64(NEVER) if m[F_MORE] else np.int64(_last_execute(funct, rs1))
+    last_execute = np.int64(NEVER) if m[F_MORE] else m[F_BASE] + _last_execute(funct, rs1)
+    if m[F_STARVED]:
+        advance_front(m, funct, rs1, rs2, accepted)
     while True:
         if t >= until:
             return t, np.int64(REACHED)
-        if m[F_NEXT] <= t and m[F_COMMAND] == funct.size:
+        if m[F_STARVED] and m[F_MORE]:
             return t, np.int64(PAUSED)
         m[X_UQ_START] = m[X_UQ_TAIL] - m[X_UQ_HEAD]
         if m[W_NEXT] <= t:
@@ -149,31 +152,33 @@ def run(m, t, until, trace, funct, rs1, rs2, accepted):  # type: ignore[no-untyp
         if m[Z_NEXT] <= t:
             zero_writer(m, t)
         if m[X_U_NEXT] <= t:
-            unroll(m, t, funct, rs1)
+            unroll(m, t)
         if m[X_NEXT] <= t and not fire_row(m, t):
-            execute(m, t, funct, rs1, rs2)
+            execute(m, t)
         if m[V_W_NEXT] <= t:
             writer(m, t)
         if m[V_D_NEXT] <= t:
             dispatch(m, t)
         if m[V_NEXT] <= t:
-            store_controller(m, t, funct, rs1, rs2)
+            store_controller(m, t)
         if m[R_NEXT] <= t:
             reader(m, t)
         if m[L_NEXT] <= t:
-            load_controller(m, t, funct, rs1, rs2)
+            load_controller(m, t)
         if m[F_NEXT] <= t:
             allocate(m, t, funct, rs1, rs2, accepted)
         if m[S_ISSUE_EX] <= t or m[S_ISSUE_LD] <= t or m[S_ISSUE_ST] <= t:
-            issue(m, t, funct)
+            issue(m, t)
         next_execute = next_completion(m, t - 1)
         if next_execute <= t or m[L_DONE_HEAD] or m[V_DONE]:
             _complete(m, trace, t, next_execute)
         if m[X_FIRED] != t:
             m[STALLS + _cause(m, last_execute)] += 1
         others = _others_next(m, t)
+        if m[F_STARVED] and m[F_MORE]:
+            others = t + 1
         if m[X_STATE] == COMPUTING and others > t + 1:
-            t = _stream(m, t, least(others, until), funct, rs1, rs2)
+            t = _stream(m, t, least(others, until))
             others = _others_next(m, t)
         after = most(least(others, least(m[X_NEXT], m[W_NEXT])), t + 1)
         if after >= NEVER:
@@ -182,9 +187,10 @@ def run(m, t, until, trace, funct, rs1, rs2, accepted):  # type: ignore[no-untyp
         if after > t + 1:
             m[STALLS + _cause(m, last_execute)] += after - t - 1
         t = after
-    stuck = m[F_COMMAND] if m[F_COMMAND] < funct.size else np.int64(DONE)
+    commands = m[F_BASE] + funct.size
+    stuck = m[F_COMMAND] if m[F_COMMAND] < commands else np.int64(DONE)
     if stuck == DONE and (m[S_VALID] or m[V_FIRED] != m[V_SENT] or m[V_ISSUED] != m[V_FIRED]):
-        stuck = np.int64(funct.size - 1)
+        stuck = commands - 1
     end = most(m[S_LAST_BUSY], m[V_LAST_ACK])
     spent = np.int64(0)
     for cause in range(6):

@@ -18,15 +18,15 @@ from simulator.engine_state import (
     ACCUMULATOR_KEY, ACC_BANK_BIT, C_BLOCK, C_SCALE, C_SHRINK, C_SIZE, C_STRIDE, D_ACCUMULATE, D_BLOCK, D_BYTES,
     D_FIRST, D_OFFSET, D_REPEATS, D_ROW, D_SCALED, D_SHIFT, D_SIZE, D_TRACKER, D_WIDE, IN_FLIGHT, K_LEFT, K_SIZE,
     K_SLOT, K_START, K_VALID, LOAD, LOAD_CONFIG, LOAD_QUEUE, L_DONE_HEAD, L_HEAD, L_NEXT, L_POPPED, L_ROW, L_STATE,
-    L_TAIL, L_TRACKED, L_TRACKER, MOST_IN_FLIGHT, NEVER, N_ACC_WRITE, N_SP_WRITE, P_ACC_BANK_SHIFT, P_ACC_BYTES,
-    P_BUS, P_DIM, P_IN_BYTES, P_IN_FLIGHT, P_LATENCY, P_PER_BEAT, P_PORT, P_REQUEST, P_SCALE_LATENCY, P_SCALE_UNITS,
-    P_SP_BANK_SHIFT, P_SP_QUEUE, P_TRACKED, QUEUE_RING, Q_ACCUMULATE, Q_ADDRESS, Q_BLOCK, Q_BYTES, Q_LOCAL,
-    Q_REPEATS, Q_SCALED, Q_SIZE, Q_TIME, Q_TRACKER, Q_WIDE, RESPONSE, RESPONSES, ROW_QUEUE, R_ACTIVE, R_ADDRESS,
-    R_BEATS, R_BYTES, R_DONE, R_HEAD, R_ISSUED, R_LEFT, R_MEMORY_FREE, R_MERGER_FREE, R_NEXT, R_PORT_FREE,
-    R_REQUESTS, R_TAIL, S_ISSUE_LD, TRACKER, U_COMMAND, U_SIZE, U_SLOT, U_TIME, WRITE_BANK, WRITE_RING, WRITE_TIME,
-    W_ACCUMULATES, W_BANK, W_HEAD, W_LAST, W_NEXT, W_OUT, W_REPEAT, W_SCALE_FREE, W_SENT, W_TAIL, W_TIME,
-    Z_ACCUMULATE, Z_BLOCK, Z_BYTES, Z_COLUMN, Z_COLUMNS, Z_HELD, Z_HELD_BYTES, Z_HELD_KEY, Z_HELD_LAST,
-    Z_HELD_SINCE, Z_LOCAL, Z_NEXT, Z_SINCE, Z_TRACKER, Z_VALID,
+    L_TAIL, L_TRACKED, L_TRACKER, MOST_IN_FLIGHT, NEVER, N_ACC_WRITE, N_SP_WRITE, P_ACC_BANK_SHIFT, P_ACC_BYTES, P_BUS,
+    P_DIM, P_IN_BYTES, P_IN_FLIGHT, P_LATENCY, P_PER_BEAT, P_PORT, P_REQUEST, P_SCALE_LATENCY, P_SCALE_UNITS,
+    P_SP_BANK_SHIFT, P_SP_QUEUE, P_TRACKED, QUEUE_RING, Q_ACCUMULATE, Q_ADDRESS, Q_BLOCK, Q_BYTES, Q_LOCAL, Q_REPEATS,
+    Q_SCALED, Q_SIZE, Q_TIME, Q_TRACKER, Q_WIDE, RESPONSE, RESPONSES, ROW_QUEUE, R_ACTIVE, R_ADDRESS, R_BEATS, R_BYTES,
+    R_DONE, R_HEAD, R_ISSUED, R_LEFT, R_MEMORY_FREE, R_MERGER_FREE, R_NEXT, R_PORT_FREE, R_REQUESTS, R_TAIL,
+    S_ISSUE_LD, TRACKER, U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT, U_TIME, WRITE_BANK, WRITE_RING, WRITE_TIME,
+    W_ACCUMULATES, W_BANK, W_HEAD, W_LAST, W_NEXT, W_OUT, W_REPEAT, W_SCALE_FREE, W_SENT, W_TAIL, W_TIME, Z_ACCUMULATE,
+    Z_BLOCK, Z_BYTES, Z_COLUMN, Z_COLUMNS, Z_HELD, Z_HELD_BYTES, Z_HELD_KEY, Z_HELD_LAST, Z_HELD_SINCE, Z_LOCAL,
+    Z_NEXT, Z_SINCE, Z_TRACKER, Z_VALID,
 )  # fmt: skip
 # isort: on
 
@@ -59,7 +59,7 @@ def _config_of(funct):  # type: ignore[no-untyped-def]
 @compiled
 def _configure(m, rs1, rs2):  # type: ignore[no-untyped-def]
     config = LOAD_CONFIG + bits(rs1, 4, 3) * C_SIZE
-    m[config + C_STRIDE], m[config + C_SHRINK] = np.int64(rs2), bits(rs1, 2, 2)
+    m[config + C_STRIDE], m[config + C_SHRINK] = rs2, bits(rs1, 2, 2)
     m[config + C_BLOCK], m[config + C_SCALE] = bits(rs1, 31, 16), bits(rs1, 63, 32)
 
 
@@ -71,7 +71,7 @@ def _send_row(m, t, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     wide = 1 if (local >> 31) & 1 and not m[config + C_SHRINK] else 0
     columns, rows = bits(rs2, 47, 32), bits(rs2, 63, 48)
     width = m[P_ACC_BYTES] if wide else m[P_IN_BYTES]
-    if rs1 == np.uint64(0):
+    if rs1 == 0:
         if m[Z_VALID]:
             return False
         m[Z_VALID], m[Z_SINCE], m[Z_COLUMN] = 1, t, 0
@@ -83,7 +83,7 @@ def _send_row(m, t, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     if m[R_TAIL] - m[R_HEAD] >= m[P_SP_QUEUE] + 1:
         return False
     q = ROW_QUEUE + m[R_TAIL] % 16 * Q_SIZE
-    m[q + Q_ADDRESS] = np.int64(rs1) + m[L_ROW] * m[config + C_STRIDE]
+    m[q + Q_ADDRESS] = rs1 + m[L_ROW] * m[config + C_STRIDE]
     m[q + Q_BYTES], m[q + Q_LOCAL] = columns * width, row_key(local) + m[L_ROW]
     m[q + Q_TRACKER], m[q + Q_BLOCK], m[q + Q_WIDE] = m[L_TRACKER], m[config + C_BLOCK], wide
     m[q + Q_REPEATS] = rows - 1 if m[config + C_STRIDE] == 0 else 0
@@ -100,7 +100,7 @@ def _track(m, t, slot, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     config = _config_of(funct)
     wide = (bits(rs2, 31, 0) >> 31) & 1 and not m[config + C_SHRINK]
     rows = bits(rs2, 63, 48)
-    if m[config + C_STRIDE] == 0 and rs1 != np.uint64(0):
+    if m[config + C_STRIDE] == 0 and rs1 != 0:
         rows = 1
     number = 0
     while m[TRACKER + number * K_SIZE + K_VALID]:
@@ -122,7 +122,7 @@ def _pop(m, t):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def load_controller(m, t, funct, rs1, rs2):  # type: ignore[no-untyped-def]
+def load_controller(m, t):  # type: ignore[no-untyped-def]
     """One cycle of the load controller: configure, or send one row of the mvin at its head."""
     m[L_NEXT] = NEVER
     if m[L_HEAD] == m[L_TAIL]:
@@ -131,23 +131,23 @@ def load_controller(m, t, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     if m[record + U_TIME] >= t:
         m[L_NEXT] = t + 1
         return
-    i = m[record + U_COMMAND]
     if m[L_STATE] == LEAVING:
         _pop(m, t)
         return
-    if funct[i] == 0:
-        _configure(m, rs1[i], rs2[i])
+    funct, rs1, rs2 = m[record + U_FUNCT], m[record + U_RS1], m[record + U_RS2]
+    if funct == 0:
+        _configure(m, rs1, rs2)
         _pop(m, t)
         return
     if m[L_STATE] == IDLE:
         if m[L_TRACKED] == m[P_TRACKED]:
             return
-        _track(m, t, m[record + U_SLOT], funct[i], rs1[i], rs2[i])
+        _track(m, t, m[record + U_SLOT], funct, rs1, rs2)
         m[L_STATE] = SENDING
-    rows = bits(rs2[i], 63, 48)
-    if m[_config_of(funct[i]) + C_STRIDE] == 0 and rs1[i] != np.uint64(0):
+    rows = bits(rs2, 63, 48)
+    if m[_config_of(funct) + C_STRIDE] == 0 and rs1 != 0:
         rows = 1
-    if not _send_row(m, t, funct[i], rs1[i], rs2[i]):
+    if not _send_row(m, t, funct, rs1, rs2):
         return
     m[L_ROW] += 1
     if m[L_ROW] < rows:

@@ -36,8 +36,12 @@ MOST_IN_FLIGHT = 256
     P_SCALE_LATENCY, P_SCALE_UNITS, P_GAP, P_TRACKED, P_IN_BYTES, P_ACC_BYTES, P_SP_QUEUE, P_TRACE_FROM, P_TRACE_TO
 ) = range(35)  # fmt: skip
 
-# Front end (f): the chain of host-side queues, one ring of dequeue cycles a stage in `front`.
-F_COMMAND, F_NEXT, F_FULL, F_MORE = range(64, 68)
+# Front end (f): the host's commands up to the unrollers (times only, one ring of cycles a queue in `front`), then the
+# queue before LoopMatmul (`matmul_queue`, B) and the one before the reservation station (`unrolled`, C).
+(
+    F_COMMAND, F_NEXT, F_FULL, F_MORE, F_BASE, F_READ, F_STARVED, F_B_HEAD, F_B_TAIL, F_C_HEAD, F_C_TAIL
+) = range(64, 75)  # fmt: skip
+Y_FUNCT, Y_RS1, Y_RS2, Y_COMMAND, Y_SOURCE, Y_IN, Y_OUT, Y_SIZE = range(8)
 
 # Reservation station (s); queue numbers LOAD, EXECUTE, STORE. Slots of all queues share one numbering and one bit mask.
 (
@@ -45,7 +49,8 @@ F_COMMAND, F_NEXT, F_FULL, F_MORE = range(64, 68)
     S_ISSUE_LD, S_ISSUE_EX, S_ISSUE_ST, S_STORES_OUT, S_A_STRIDE, S_C_STRIDE, S_A_T, S_POOLED, S_BLOCK0, S_BLOCK1,
     S_BLOCK2, S_LAST_BUSY
 ) = range(128, 150)  # fmt: skip
-E_COMMAND, E_DEPS, E_A_LOW, E_A_HIGH, E_B_LOW, E_B_HIGH, E_A_WRITES, E_ALLOCATED, E_STARTED, E_SIZE = range(10)
+E_COMMAND, E_DEPS, E_A_LOW, E_A_HIGH, E_B_LOW, E_B_HIGH, E_A_WRITES, E_ALLOCATED, E_STARTED, E_FUNCT, \
+    E_RS1, E_RS2, E_SOURCE, E_SIZE = range(14)  # fmt: skip
 
 # Load controller (l), its command queue (load_queue), the row queue to the reader (row_queue).
 (
@@ -78,7 +83,7 @@ Z_NEXT, Z_VALID, Z_SINCE, Z_LOCAL, Z_COLUMNS, Z_COLUMN, Z_BLOCK, Z_TRACKER, Z_BY
     X_DONE_TAIL, X_BUSY, X_CAUSE, X_READS, X_READ_TIME, X_LAST_ROW, X_U_NEXT, X_MACS_COLUMNS, X_MACS, X_FIRED,
     X_NEXT_COLUMNS, X_SMOOTH, X_BANK_A, X_BANK_B, X_BANK_D
 ) = range(448, 509)  # fmt: skip
-U_COMMAND, U_SLOT, U_VARIANT, U_TIME, U_SIZE = range(5)
+U_FUNCT, U_RS1, U_RS2, U_SLOT, U_VARIANT, U_TIME, U_SIZE = range(7)
 T_MATCH, T_SLOT, T_KEY, T_ROWS, T_ACCUMULATES, T_ENTERED, T_LEFT, T_STRIDE, T_WS, T_SIZE = range(10)
 
 # Store controller and writer (v), store command queue, items on their way out (items).
@@ -95,7 +100,9 @@ N_SP_READ, N_SP_WRITE, N_ACC_READ, N_ACC_WRITE, N_DEADLOCK = range(576, 581)
 
 # Tables: (name, records, words a record), laid out behind the units.
 _TABLES = (
-    ("FRONT", 9, FRONT_WIDTH),
+    ("FRONT", 8, FRONT_WIDTH),
+    ("MATMUL_QUEUE", FRONT_WIDTH, Y_SIZE),
+    ("UNROLLED", FRONT_WIDTH, Y_SIZE),
     ("ENTRY", SLOTS, E_SIZE),
     ("UNISSUED", 3, QUEUE_RING),
     ("LOAD_QUEUE", QUEUE_RING, U_SIZE),
@@ -118,8 +125,8 @@ _TABLES = (
 )
 _STARTS = np.cumsum([640] + [records * words for _, records, words in _TABLES]).tolist()
 (
-    FRONT, ENTRY, UNISSUED, LOAD_QUEUE, LOAD_CONFIG, TRACKER, ROW_QUEUE, IN_FLIGHT, RESPONSE, UNROLLER, COMMANDS, TAGS,
-    LEFT, MESH_DONE, WRITE_TIME, WRITE_BANK, STORE_QUEUE, ITEM, ACKS, STALLS, STATE_SIZE,
+    FRONT, MATMUL_QUEUE, UNROLLED, ENTRY, UNISSUED, LOAD_QUEUE, LOAD_CONFIG, TRACKER, ROW_QUEUE, IN_FLIGHT, RESPONSE,
+    UNROLLER, COMMANDS, TAGS, LEFT, MESH_DONE, WRITE_TIME, WRITE_BANK, STORE_QUEUE, ITEM, ACKS, STALLS, STATE_SIZE,
 ) = _STARTS  # fmt: skip
 _START_IN_THE_PAST = (
     (FRONT, ENTRY),

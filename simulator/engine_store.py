@@ -9,8 +9,6 @@ the items before, so they are computed as soon as they are determined.
 
 from __future__ import annotations
 
-import numpy as np
-
 from simulator.engine_compile import bits, compiled, least, most
 from simulator.engine_front import release, row_key
 from simulator.engine_load import bank_of, best_packet, execute_writes
@@ -18,13 +16,13 @@ from simulator.engine_load import bank_of, best_packet, execute_writes
 # isort: off
 from simulator.engine_state import (
     ACCUMULATES_BIT, ACC_BANK_BIT, ACKS, ITEM, ITEMS, I_ACCEPT, I_ADDRESS, I_BANK, I_BYTES, I_KEY, I_NORM, I_QUEUED,
-    I_READ, I_SCALE, I_SIZE, I_STORE, NEVER, N_ACC_READ, N_SP_READ, P_ACC_BYTES, P_ACC_SCALE, P_BUS, P_DIM,
-    P_IN_BYTES, P_IN_FLIGHT, P_LATENCY, P_PER_BEAT, P_PORT, P_READ_DELAY, P_REQUEST, P_SP_QUEUE, QUEUE_RING,
-    R_MEMORY_FREE, R_PORT_FREE, STORE, STORE_QUEUE, S_ISSUE_ST, S_STORES_OUT, U_COMMAND, U_SIZE, U_SLOT, U_TIME,
-    V_BEATS, V_BLOCK, V_BYTES, V_COLUMNS, V_DONE, V_D_NEXT, V_FIRED, V_HEAD, V_ISSUED, V_LAST_ACK, V_LEFT, V_NEXT,
-    V_PACKETS, V_POOL_COLUMNS, V_POOL_DIM, V_POOL_LEFT, V_POOL_ROWS, V_POOL_SIZE, V_POOL_STEP, V_POOL_UPPER,
-    V_POPPED, V_READY, V_REQUESTS, V_ROW, V_ROWS, V_SCALED, V_SENT, V_SLOT, V_START, V_STATE, V_STRIDE, V_TAIL,
-    V_TAKEN, V_W_ADDRESS, V_W_LEFT, V_W_NEXT, W_ACCUMULATES, W_BANK, W_TIME, X_READS, X_READ_TIME,
+    I_READ, I_SCALE, I_SIZE, I_STORE, NEVER, N_ACC_READ, N_SP_READ, P_ACC_BYTES, P_ACC_SCALE, P_BUS, P_DIM, P_IN_BYTES,
+    P_IN_FLIGHT, P_LATENCY, P_PER_BEAT, P_PORT, P_READ_DELAY, P_REQUEST, P_SP_QUEUE, QUEUE_RING, R_MEMORY_FREE,
+    R_PORT_FREE, STORE, STORE_QUEUE, S_ISSUE_ST, S_STORES_OUT, U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT, U_TIME, V_BEATS,
+    V_BLOCK, V_BYTES, V_COLUMNS, V_DONE, V_D_NEXT, V_FIRED, V_HEAD, V_ISSUED, V_LAST_ACK, V_LEFT, V_NEXT, V_PACKETS,
+    V_POOL_COLUMNS, V_POOL_DIM, V_POOL_LEFT, V_POOL_ROWS, V_POOL_SIZE, V_POOL_STEP, V_POOL_UPPER, V_POPPED, V_READY,
+    V_REQUESTS, V_ROW, V_ROWS, V_SCALED, V_SENT, V_SLOT, V_START, V_STATE, V_STRIDE, V_TAIL, V_TAKEN, V_W_ADDRESS,
+    V_W_LEFT, V_W_NEXT, W_ACCUMULATES, W_BANK, W_TIME, X_READS, X_READ_TIME,
 )  # fmt: skip
 # isort: on
 
@@ -51,7 +49,7 @@ def _pool_item(m, item, rs1, local, count):  # type: ignore[no-untyped-def]
     column = out_column * m[V_POOL_STEP] + element % m[V_POOL_SIZE] - m[V_POOL_LEFT]
     inside = 0 <= row < m[V_ROWS] and 0 <= column < m[V_COLUMNS]
     m[item + I_KEY] = row_key(local) + row * m[V_COLUMNS] + column if inside else -1
-    m[item + I_ADDRESS] = np.int64(rs1) + (out_row * m[V_POOL_DIM] + out_column) * m[V_STRIDE]
+    m[item + I_ADDRESS] = rs1 + (out_row * m[V_POOL_DIM] + out_column) * m[V_STRIDE]
     m[item + I_STORE] = 1 if element == window - 1 else 0
 
 
@@ -70,7 +68,7 @@ def _send_item(m, t, rs1, rs2):  # type: ignore[no-untyped-def]
     else:
         blocks = (columns + dim - 1) // dim
         m[item + I_KEY] = row_key(local) + m[V_BLOCK] * dim + m[V_ROW]
-        m[item + I_ADDRESS] = np.int64(rs1) + m[V_ROW] * m[V_STRIDE]
+        m[item + I_ADDRESS] = rs1 + m[V_ROW] * m[V_STRIDE]
         m[item + I_STORE] = 1 if m[V_BLOCK] == blocks - 1 else 0
         m[item + I_BYTES] = columns * width
         m[V_BLOCK] += 1
@@ -105,7 +103,7 @@ def _pop(m, t):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def store_controller(m, t, funct, rs1, rs2):  # type: ignore[no-untyped-def]
+def store_controller(m, t):  # type: ignore[no-untyped-def]
     """One cycle of the store controller: configure, or send one item of the mvout at its head."""
     m[V_NEXT] = NEVER
     if m[V_HEAD] == m[V_TAIL]:
@@ -114,19 +112,19 @@ def store_controller(m, t, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     if m[record + U_TIME] >= t:
         m[V_NEXT] = t + 1
         return
-    i = m[record + U_COMMAND]
     if m[V_STATE] == LEAVING:
         _pop(m, t)
         return
-    if funct[i] == 0:
-        _configure(m, rs1[i], rs2[i])
+    rs1, rs2 = m[record + U_RS1], m[record + U_RS2]
+    if m[record + U_FUNCT] == 0:
+        _configure(m, rs1, rs2)
         _pop(m, t)
         return
     if m[V_STATE] == IDLE:
         if m[V_LEFT] > 0 or m[V_DONE]:
             return
         m[V_STATE], m[V_ROW], m[V_BLOCK] = SENDING, 0, 0
-        m[V_LEFT], m[V_SLOT], m[V_START] = _items_of(m, rs2[i]), m[record + U_SLOT], t
+        m[V_LEFT], m[V_SLOT], m[V_START] = _items_of(m, rs2), m[record + U_SLOT], t
         m[V_TAKEN] = m[V_SENT]
     # The dispatch queue holds two items; the one leaving this cycle still counts.
     waiting = m[V_SENT] - m[V_FIRED]
@@ -135,8 +133,8 @@ def store_controller(m, t, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     if waiting >= 2:
         m[V_NEXT] = t + 1 if m[V_SENT] - m[V_FIRED] < 2 else NEVER
         return
-    total = _items_of(m, rs2[i])
-    _send_item(m, t, rs1[i], rs2[i])
+    total = _items_of(m, rs2)
+    _send_item(m, t, rs1, rs2)
     if m[V_SENT] - m[V_TAKEN] < total:
         m[V_NEXT] = t + 1
     elif total == 1:

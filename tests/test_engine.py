@@ -129,8 +129,9 @@ def test_a_machine_advanced_in_steps_does_the_same(step):
     whole, ends = [], []
     for each in (1 << 60, step):
         m = new_machine(gemmini(), gemmini().memory, 0, (0, 0))
-        accepted = np.zeros(len(program) + 1, np.int64)
-        t, trace, stream = start(m, accepted), np.zeros((0, 2), np.int64), (program.funct, program.rs1, program.rs2)
+        accepted, trace = np.zeros(len(program), np.int64), np.zeros((0, 2), np.int64)
+        stream = (program.funct, program.rs1.view(np.int64), program.rs2.view(np.int64))
+        t = start(m, *stream, accepted)
         end = REACHED
         while end == REACHED:
             t, end = run(m, t, t + each, trace, *stream, accepted)

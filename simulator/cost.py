@@ -79,3 +79,5 @@ class Result:
     accumulator_write_bytes: int
     accepted_at: npt.NDArray[np.int64] = field(repr=False)
     trace: Trace | None = None
+    counters: dict[str, int] = field(default_factory=dict)
+    """Gemmini's hardware counters by name (`counters.COUNTERS`)."""

@@ -18,6 +18,7 @@ from model_ir.errors import InputError
 from simulator.accelerator import Accelerator, Memory
 from simulator.command_check import check_next, new_check
 from simulator.cost import STALL_CAUSES, Result, Trace
+from simulator.engine_counters import counters_of
 from simulator.engine_front import queue_of
 from simulator.engine_kernel import DONE, PAUSED, run, start
 from simulator.engine_window import pieces
@@ -159,4 +160,5 @@ def simulate(
         accumulator_write_bytes=int(m[N_ACC_WRITE]),
         accepted_at=accepted if whole else accepted[:0],
         trace=_trace_of(intervals, units, span) if trace_commands else None,
+        counters=counters_of(m, cycles),
     )

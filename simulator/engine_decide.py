@@ -15,13 +15,14 @@ from simulator.engine_load import bank_of
 
 # isort: off
 from simulator.engine_state import (
-    COMMANDS, COMPUTING, ENTRY, EXECUTE, E_SIZE, E_STARTED, FIRST_COMPUTE, FIRST_PRELOAD, FLUSH, MUL_ONLY, MUL_PRELOAD,
-    NEVER, PAST, PLAIN, PRELOAD_ONLY, P_DIM, P_EX_QUEUE, P_MIN_ROWS, QUEUE_RING, SECOND_PRELOAD, S_ISSUE_EX, TAGS,
-    TAG_RING, T_ENTERED, T_KEY, T_LEFT, T_SIZE, T_SLOT, UNROLLER, U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT, U_TIME,
-    U_VARIANT, X_A, X_A_ON, X_A_ROWS, X_A_STRIDE, X_A_T, X_B, X_BANK_A, X_BANK_B, X_BANK_D, X_B_ON, X_B_ROWS, X_B_T,
-    X_CQ_HEAD, X_CQ_TAIL, X_C_ACCUMULATES, X_C_KEY, X_C_ROWS, X_C_SLOT, X_C_STRIDE, X_D, X_D_ON, X_D_ROWS, X_FIRST,
-    X_MACS, X_MACS_COLUMNS, X_NA, X_NB, X_ND, X_NEXT, X_NEXT_COLUMNS, X_OP, X_PENDING0, X_PENDING1, X_ROW, X_SMOOTH,
-    X_STATE, X_STRIDE, X_TAG_TAIL, X_TOTAL, X_UNROLL, X_UNROLL_ON, X_UQ_HEAD, X_UQ_TAIL, X_U_NEXT, X_WS,
+    COMMANDS, COMPUTING, ENTRY, EXECUTE, E_SIZE, E_STARTED, FIRST_COMPUTE, FIRST_PRELOAD, FLUSH, G_EXE_ACTIVE,
+    G_EXE_FLUSH, G_UNROLLER_ACTIVE, MUL_ONLY, MUL_PRELOAD, NEVER, PAST, PLAIN, PRELOAD_ONLY, P_DIM, P_EX_QUEUE,
+    P_MIN_ROWS, QUEUE_RING, SECOND_PRELOAD, S_ISSUE_EX, TAGS, TAG_RING, T_ENTERED, T_KEY, T_LEFT, T_SIZE, T_SLOT,
+    UNROLLER, U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT, U_TIME, U_VARIANT, X_A, X_A_ON, X_A_ROWS, X_A_STRIDE, X_A_T, X_B,
+    X_BANK_A, X_BANK_B, X_BANK_D, X_B_ON, X_B_ROWS, X_B_T, X_CQ_HEAD, X_CQ_TAIL, X_C_ACCUMULATES, X_C_KEY, X_C_ROWS,
+    X_C_SLOT, X_C_STRIDE, X_D, X_D_ON, X_D_ROWS, X_FIRST, X_MACS, X_MACS_COLUMNS, X_NA, X_NB, X_ND, X_NEXT,
+    X_NEXT_COLUMNS, X_OP, X_PENDING0, X_PENDING1, X_ROW, X_SMOOTH, X_STATE, X_STRIDE, X_TAG_TAIL, X_TOTAL, X_UNROLL,
+    X_UNROLL_ON, X_UQ_HEAD, X_UQ_TAIL, X_U_NEXT, X_WS,
 )  # fmt: skip
 # isort: on
 
@@ -53,10 +54,12 @@ def unroll(m, t):  # type: ignore[no-untyped-def]
     keep = False
     if split and m[X_UNROLL] == 0:
         m[out + U_SLOT], m[out + U_VARIANT], m[X_UNROLL], keep = -1, FIRST_PRELOAD, 1, True
+        m[G_UNROLLER_ACTIVE] -= t
     elif m[X_UNROLL] == 1:
         m[out + U_SLOT], m[out + U_VARIANT], m[X_UNROLL], keep = -1, FIRST_COMPUTE, 2, True
     elif m[X_UNROLL] == 2:
         m[out + U_VARIANT], m[X_UNROLL] = SECOND_PRELOAD, 0
+        m[G_UNROLLER_ACTIVE] += t
     elif funct == 0 and bits(rs1, 7, 7) == 0:
         m[X_UNROLL_ON] = bits(rs1, 2, 2) & bits(rs1, 9, 9)
     m[X_CQ_TAIL] += 1
@@ -138,6 +141,7 @@ def _begin(m, t, op, head):  # type: ignore[no-untyped-def]
     if op != PRELOAD_ONLY and m[c0 + U_VARIANT] == PLAIN:
         _count_macs(m, m[c0 + U_FUNCT], m[c0 + U_RS1], m[c0 + U_RS2])
     m[X_OP], m[X_STATE] = op, COMPUTING
+    m[G_EXE_ACTIVE] -= t
     m[X_A], m[X_B], m[X_D], m[X_A_ON], m[X_B_ON], m[X_D_ON] = -1, -1, -1, 0, 0, 0
     m[X_NA], m[X_NB], m[X_ND], m[X_FIRST], m[X_ROW] = 0, 0, 0, 1, 0
     m[X_C_KEY], m[X_C_SLOT], m[X_C_ACCUMULATES], m[X_C_ROWS] = -1, -1, 0, 0
@@ -202,6 +206,12 @@ def _count_macs(m, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     m[X_MACS] += bits(rs1, 63, 48) * bits(rs1, 47, 32) * columns
 
 
+@inlined
+def _flush_from(m, t):  # type: ignore[no-untyped-def]
+    m[X_STATE], m[X_NEXT] = FLUSH, t + 1
+    m[G_EXE_FLUSH] -= t
+
+
 @compiled
 def decide(m, t):  # type: ignore[no-untyped-def]
     """Waiting for a command in cycle `t`: choose what to do next."""
@@ -210,7 +220,7 @@ def decide(m, t):  # type: ignore[no-untyped-def]
         held -= 1
     if held == 0:
         if not m[X_WS] and in_progress(m, t):
-            m[X_STATE], m[X_NEXT] = FLUSH, t + 1
+            _flush_from(m, t)
         return
     c0 = COMMANDS + head % QUEUE_RING * U_SIZE
     f0 = m[c0 + U_FUNCT]
@@ -240,7 +250,7 @@ def decide(m, t):  # type: ignore[no-untyped-def]
         return
     if in_progress(m, t):
         if not m[X_WS] or f0 == 0:
-            m[X_STATE] = FLUSH
+            _flush_from(m, t)
         m[X_NEXT] = t + 1
 
 

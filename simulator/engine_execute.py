@@ -16,14 +16,15 @@ from simulator.engine_load import bank_of, execute_writes
 
 # isort: off
 from simulator.engine_state import (
-    ACCUMULATES_BIT, ACC_BANK_BIT, COMMANDS, COMPUTING, EXECUTE, FLUSH, FLUSHING, LEFT, MESH_DONE, MUL_PRELOAD, NEVER,
-    N_ACC_WRITE, N_SP_READ, N_SP_WRITE, PAST, PRELOAD_ONLY, P_ACC_BYTES, P_DIM, P_IN_BYTES, P_MESH_DELAY, P_READ_DELAY,
-    P_TAGS, QUEUE_RING, TAGS, TAG_RING, T_ACCUMULATES, T_ENTERED, T_KEY, T_LEFT, T_MATCH, T_ROWS, T_SIZE, T_SLOT,
-    T_STRIDE, T_WS, U_SIZE, U_SLOT, U_TIME, WAITING, WRITE_BANK, WRITE_RING, WRITE_TIME, W_BANK, W_TIME, X_A, X_A_ROWS,
-    X_A_STRIDE, X_B, X_BANK_A, X_BANK_B, X_BANK_D, X_BUSY, X_B_ROWS, X_CAUSE, X_CQ_HEAD, X_CQ_TAIL, X_C_ACCUMULATES,
-    X_C_KEY, X_C_ROWS, X_C_SLOT, X_C_STRIDE, X_D, X_DONE_HEAD, X_DONE_TAIL, X_D_ROWS, X_ENTRIES, X_FIRED, X_FIRST,
-    X_LAST_OUT, X_LAST_ROW, X_NA, X_NB, X_ND, X_NEXT, X_OP, X_OPS, X_PENDING0, X_PENDING1, X_PENDING_SINCE, X_READS,
-    X_READ_TIME, X_ROW, X_SMOOTH, X_STATE, X_TAG_HEAD, X_TAG_TAIL, X_TOTAL, X_U_NEXT, X_WS,
+    ACCUMULATES_BIT, ACC_BANK_BIT, COMMANDS, COMPUTING, EXECUTE, FLUSH, FLUSHING, G_EXE_ACTIVE, G_EXE_FLUSH,
+    G_EXE_Q_BLOCK, LEFT, MESH_DONE, MUL_PRELOAD, NEVER, N_ACC_WRITE, N_SP_READ, N_SP_WRITE, PAST, PRELOAD_ONLY,
+    P_ACC_BYTES, P_DIM, P_IN_BYTES, P_MESH_DELAY, P_READ_DELAY, P_TAGS, QUEUE_RING, TAGS, TAG_RING, T_ACCUMULATES,
+    T_ENTERED, T_KEY, T_LEFT, T_MATCH, T_ROWS, T_SIZE, T_SLOT, T_STRIDE, T_WS, U_SIZE, U_SLOT, U_TIME, WAITING,
+    WRITE_BANK, WRITE_RING, WRITE_TIME, W_BANK, W_TIME, X_A, X_A_ROWS, X_A_STRIDE, X_B, X_BANK_A, X_BANK_B, X_BANK_D,
+    X_BUSY, X_B_ROWS, X_CAUSE, X_CQ_HEAD, X_CQ_TAIL, X_C_ACCUMULATES, X_C_KEY, X_C_ROWS, X_C_SLOT, X_C_STRIDE, X_D,
+    X_DONE_HEAD, X_DONE_TAIL, X_D_ROWS, X_ENTRIES, X_FIRED, X_FIRST, X_LAST_OUT, X_LAST_ROW, X_NA, X_NB, X_ND, X_NEXT,
+    X_OP, X_OPS, X_PENDING0, X_PENDING1, X_PENDING_SINCE, X_READS, X_READ_TIME, X_ROW, X_SMOOTH, X_STATE, X_TAG_HEAD,
+    X_TAG_TAIL, X_TOTAL, X_U_NEXT, X_WS,
 )  # fmt: skip
 # isort: on
 
@@ -155,6 +156,7 @@ def _finish(m, t):  # type: ignore[no-untyped-def]
     slot0 = m[COMMANDS + head % QUEUE_RING * U_SIZE + U_SLOT]
     slot1 = m[COMMANDS + (head + 1) % QUEUE_RING * U_SIZE + U_SLOT]
     m[X_STATE], m[X_NEXT] = WAITING, t + 1
+    m[G_EXE_ACTIVE] += t
     m[X_PENDING_SINCE] = t
     if m[X_OP] == PRELOAD_ONLY:
         m[X_PENDING0] = slot0 if m[X_C_KEY] < 0 else -1
@@ -239,6 +241,7 @@ def fire_row(m, t):  # type: ignore[no-untyped-def]
 def execute(m, t):  # type: ignore[no-untyped-def]
     """One cycle of the execute controller."""
     m[X_NEXT] = NEVER
+    blocked = m[X_STATE] == COMPUTING and m[X_CAUSE] == DEPENDENCY
     m[X_CAUSE] = 0
     if m[X_STATE] == FLUSH:
         m[X_CAUSE] = DEPENDENCY
@@ -246,6 +249,7 @@ def execute(m, t):  # type: ignore[no-untyped-def]
         return
     if m[X_STATE] == FLUSHING:
         m[X_STATE] = WAITING
+        m[G_EXE_FLUSH] += t - 1
     if m[X_STATE] == WAITING:
         decide(m, t)
         if m[X_STATE] != COMPUTING:
@@ -256,6 +260,7 @@ def execute(m, t):  # type: ignore[no-untyped-def]
     if room > t:
         m[X_CAUSE] = DEPENDENCY
         m[X_NEXT] = room
+        m[G_EXE_Q_BLOCK] += 0 if blocked else room - t
         return
     m[X_NEXT] = t + 1
     if _fire(m, t):

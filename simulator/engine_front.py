@@ -17,13 +17,13 @@ from simulator.engine_compile import bits, compiled, inlined, least, most
 from simulator.engine_state import (
     ACCUMULATOR_KEY, ENTRY, EXECUTE, E_ALLOCATED, E_A_HIGH, E_A_LOW, E_A_WRITES, E_B_HIGH, E_B_LOW, E_COMMAND, E_DEPS,
     E_FUNCT, E_RS1, E_RS2, E_SIZE, E_SOURCE, E_STARTED, FRONT, FRONT_WIDTH, F_BASE, F_B_HEAD, F_B_TAIL, F_COMMAND,
-    F_C_HEAD, F_C_TAIL, F_FULL, F_NEXT, F_READ, F_STARVED, LOAD, LOAD_QUEUE, L_HEAD, L_NEXT, L_POPPED, L_TAIL,
-    MATMUL_QUEUE, NEVER, PLAIN, P_ACC_BANK_SHIFT, P_DIM, P_EX_ENTRIES, P_FRONT, P_FRONT_ENTRIES, P_GAP, P_LD_ENTRIES,
-    P_LD_QUEUE, P_ST_ENTRIES, P_ST_QUEUE, QUEUE_RING, STORE, STORE_QUEUE, S_A_STRIDE, S_A_T, S_BLOCK0, S_C_STRIDE,
-    S_FREE_LD, S_HEAD_LD, S_ISSUE_EX, S_ISSUE_LD, S_ISSUE_ST, S_LAST_BUSY, S_POOLED, S_STORES_OUT, S_TAIL_LD, S_VALID,
-    UNISSUED, UNROLLED, UNROLLER, U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT, U_TIME, U_VARIANT, V_HEAD, V_NEXT, V_POPPED,
-    V_TAIL, X_UQ_HEAD, X_UQ_START, X_UQ_TAIL, X_U_NEXT, Y_COMMAND, Y_FUNCT, Y_IN, Y_OUT, Y_RS1, Y_RS2, Y_SIZE,
-    Y_SOURCE,
+    F_C_HEAD, F_C_TAIL, F_FULL, F_NEXT, F_READ, F_STARVED, G_ALLOCATED, G_STATION_ACTIVE, LOAD, LOAD_QUEUE, L_HEAD,
+    L_NEXT, L_POPPED, L_TAIL, MATMUL_QUEUE, NEVER, PLAIN, P_ACC_BANK_SHIFT, P_DIM, P_EX_ENTRIES, P_FRONT,
+    P_FRONT_ENTRIES, P_GAP, P_LD_ENTRIES, P_LD_QUEUE, P_ST_ENTRIES, P_ST_QUEUE, QUEUE_RING, STORE, STORE_QUEUE,
+    S_A_STRIDE, S_A_T, S_BLOCK0, S_C_STRIDE, S_FREE_LD, S_HEAD_LD, S_ISSUE_EX, S_ISSUE_LD, S_ISSUE_ST, S_LAST_BUSY,
+    S_POOLED, S_SOLITARY, S_STORES_OUT, S_TAIL_LD, S_VALID, UNISSUED, UNROLLED, UNROLLER, U_FUNCT, U_RS1, U_RS2,
+    U_SIZE, U_SLOT, U_TIME, U_VARIANT, V_HEAD, V_NEXT, V_POPPED, V_TAIL, X_UQ_HEAD, X_UQ_START, X_UQ_TAIL, X_U_NEXT,
+    Y_COMMAND, Y_FUNCT, Y_IN, Y_OUT, Y_RS1, Y_RS2, Y_SIZE, Y_SOURCE,
 )  # fmt: skip
 # isort: on
 
@@ -231,6 +231,21 @@ def _lowest(mask):  # type: ignore[no-untyped-def]
     return slot
 
 
+@inlined
+def _station_busy(m):  # type: ignore[no-untyped-def]
+    """ReservationStation.scala: a preload alone, still without its compute, does not count as work."""
+    valid = m[S_VALID]
+    return valid != 0 and not (m[S_SOLITARY] and valid & (valid - 1) == 0)
+
+
+@inlined
+def _note_station(m, t, before):  # type: ignore[no-untyped-def]
+    """Entries changed at the end of cycle `t`."""
+    after = _station_busy(m)
+    if before != after:
+        m[G_STATION_ACTIVE] += t if before else -t
+
+
 @compiled
 def _enter(m, t, y, slot, queue):  # type: ignore[no-untyped-def]
     """Fill entry `slot` of `queue` with the front end's record `y` and what it waits for."""
@@ -252,7 +267,14 @@ def _enter(m, t, y, slot, queue):  # type: ignore[no-untyped-def]
     else:
         _note_config(m, rs1, rs2, queue)
     m[e + E_DEPS] = deps
+    before = _station_busy(m)
     m[S_VALID] |= np.int64(1) << slot
+    if funct == 6:
+        m[S_SOLITARY] = 1
+    elif funct == 4 or funct == 5:
+        m[S_SOLITARY] = 0
+    _note_station(m, t, before)
+    m[G_ALLOCATED] += 1
     m[UNISSUED + queue * QUEUE_RING + m[S_TAIL_LD + queue] % QUEUE_RING] = slot
     m[S_TAIL_LD + queue] += 1
     m[S_ISSUE_LD + queue] = least(m[S_ISSUE_LD + queue], t + 1)
@@ -293,7 +315,9 @@ def _head_ready(m, t, queue):  # type: ignore[no-untyped-def]
 def release(m, t, slot, queue):  # type: ignore[no-untyped-def]
     """Free `slot` at the end of cycle `t`: dependants may issue, and its queue may allocate, from t + 1."""
     keep = ~(np.int64(1) << slot)
+    before = _station_busy(m)
     m[S_VALID] &= keep
+    _note_station(m, t, before)
     m[S_FREE_LD + queue] |= np.int64(1) << slot
     for other in range(3):
         if other != queue:

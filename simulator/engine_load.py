@@ -16,17 +16,17 @@ from simulator.engine_front import release, row_key
 # isort: off
 from simulator.engine_state import (
     ACCUMULATOR_KEY, ACC_BANK_BIT, C_BLOCK, C_SCALE, C_SHRINK, C_SIZE, C_STRIDE, D_ACCUMULATE, D_BLOCK, D_BYTES,
-    D_FIRST, D_OFFSET, D_REPEATS, D_ROW, D_SCALED, D_SHIFT, D_SIZE, D_TRACKER, D_WIDE, IN_FLIGHT, K_LEFT, K_SIZE,
-    K_SLOT, K_START, K_VALID, LOAD, LOAD_CONFIG, LOAD_QUEUE, L_DONE_HEAD, L_HEAD, L_NEXT, L_POPPED, L_ROW, L_STATE,
-    L_TAIL, L_TRACKED, L_TRACKER, MOST_IN_FLIGHT, NEVER, N_ACC_WRITE, N_SP_WRITE, P_ACC_BANK_SHIFT, P_ACC_BYTES, P_BUS,
-    P_DIM, P_IN_BYTES, P_IN_FLIGHT, P_LATENCY, P_PER_BEAT, P_PORT, P_REQUEST, P_SCALE_LATENCY, P_SCALE_UNITS,
-    P_SP_BANK_SHIFT, P_SP_QUEUE, P_TRACKED, QUEUE_RING, Q_ACCUMULATE, Q_ADDRESS, Q_BLOCK, Q_BYTES, Q_LOCAL, Q_REPEATS,
-    Q_SCALED, Q_SIZE, Q_TIME, Q_TRACKER, Q_WIDE, RESPONSE, RESPONSES, ROW_QUEUE, R_ACTIVE, R_ADDRESS, R_BEATS, R_BYTES,
-    R_DONE, R_HEAD, R_ISSUED, R_LEFT, R_MEMORY_FREE, R_MERGER_FREE, R_NEXT, R_PORT_FREE, R_REQUESTS, R_TAIL,
-    S_ISSUE_LD, TRACKER, U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT, U_TIME, WRITE_BANK, WRITE_RING, WRITE_TIME,
-    W_ACCUMULATES, W_BANK, W_HEAD, W_LAST, W_NEXT, W_OUT, W_REPEAT, W_SCALE_FREE, W_SENT, W_TAIL, W_TIME, Z_ACCUMULATE,
-    Z_BLOCK, Z_BYTES, Z_COLUMN, Z_COLUMNS, Z_HELD, Z_HELD_BYTES, Z_HELD_KEY, Z_HELD_LAST, Z_HELD_SINCE, Z_LOCAL,
-    Z_NEXT, Z_SINCE, Z_TRACKER, Z_VALID,
+    D_FIRST, D_OFFSET, D_REPEATS, D_ROW, D_SCALED, D_SHIFT, D_SIZE, D_TRACKER, D_WIDE, G_LOAD_ACTIVE, G_LOAD_DMA_WAIT,
+    G_LOAD_PAD_WAIT, G_RDMA_ACTIVE, G_RDMA_BYTES, G_RDMA_LATENCY, IN_FLIGHT, K_LEFT, K_SIZE, K_SLOT, K_START, K_VALID,
+    LOAD, LOAD_CONFIG, LOAD_QUEUE, L_DONE_HEAD, L_HEAD, L_NEXT, L_POPPED, L_ROW, L_STATE, L_TAIL, L_TRACKED, L_TRACKER,
+    MOST_IN_FLIGHT, NEVER, N_ACC_WRITE, N_SP_WRITE, P_ACC_BANK_SHIFT, P_ACC_BYTES, P_BUS, P_DIM, P_IN_BYTES,
+    P_IN_FLIGHT, P_LATENCY, P_PER_BEAT, P_PORT, P_REQUEST, P_SCALE_LATENCY, P_SCALE_UNITS, P_SP_BANK_SHIFT, P_SP_QUEUE,
+    P_TRACKED, QUEUE_RING, Q_ACCUMULATE, Q_ADDRESS, Q_BLOCK, Q_BYTES, Q_LOCAL, Q_REPEATS, Q_SCALED, Q_SIZE, Q_TIME,
+    Q_TRACKER, Q_WIDE, RESPONSE, RESPONSES, ROW_QUEUE, R_ACTIVE, R_ADDRESS, R_BEATS, R_BYTES, R_DONE, R_HEAD, R_ISSUED,
+    R_LEFT, R_MEMORY_FREE, R_MERGER_FREE, R_NEXT, R_PORT_FREE, R_REQUESTS, R_TAIL, S_ISSUE_LD, TRACKER, U_FUNCT, U_RS1,
+    U_RS2, U_SIZE, U_SLOT, U_TIME, WRITE_BANK, WRITE_RING, WRITE_TIME, W_ACCUMULATES, W_BANK, W_HEAD, W_LAST, W_NEXT,
+    W_OUT, W_REPEAT, W_SCALE_FREE, W_SENT, W_TAIL, W_TIME, Z_ACCUMULATE, Z_BLOCK, Z_BYTES, Z_COLUMN, Z_COLUMNS, Z_HELD,
+    Z_HELD_BYTES, Z_HELD_KEY, Z_HELD_LAST, Z_HELD_SINCE, Z_LOCAL, Z_NEXT, Z_SINCE, Z_TRACKER, Z_VALID,
 )  # fmt: skip
 # isort: on
 
@@ -110,6 +110,8 @@ def _track(m, t, slot, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     m[k + K_LEFT] = rows * bits(rs2, 47, 32) * (m[P_ACC_BYTES] if wide else m[P_IN_BYTES])
     m[L_TRACKED] += 1
     m[L_TRACKER], m[L_ROW] = number, 0
+    m[G_LOAD_DMA_WAIT] -= t
+    m[G_LOAD_PAD_WAIT] -= t + rows - 1
     return rows
 
 
@@ -132,6 +134,7 @@ def load_controller(m, t):  # type: ignore[no-untyped-def]
         m[L_NEXT] = t + 1
         return
     if m[L_STATE] == LEAVING:
+        m[G_LOAD_ACTIVE] += t
         _pop(m, t)
         return
     funct, rs1, rs2 = m[record + U_FUNCT], m[record + U_RS1], m[record + U_RS2]
@@ -149,12 +152,18 @@ def load_controller(m, t):  # type: ignore[no-untyped-def]
         rows = 1
     if not _send_row(m, t, funct, rs1, rs2):
         return
+    if m[L_ROW] == 0:
+        m[G_LOAD_DMA_WAIT] += t
+        m[G_LOAD_ACTIVE] -= t
     m[L_ROW] += 1
     if m[L_ROW] < rows:
         m[L_NEXT] = t + 1
-    elif rows == 1:
+        return
+    m[G_LOAD_PAD_WAIT] += t
+    if rows == 1:
         m[L_STATE], m[L_NEXT] = LEAVING, t + 1
     else:
+        m[G_LOAD_ACTIVE] += t
         _pop(m, t)
 
 
@@ -193,7 +202,11 @@ def _request(m, t):  # type: ignore[no-untyped-def]
     m[d + D_OFFSET], m[d + D_TRACKER], m[d + D_BLOCK] = m[R_DONE] % row_bytes, m[q + Q_TRACKER], m[q + Q_BLOCK]
     m[d + D_WIDE], m[d + D_REPEATS], m[d + D_SCALED] = m[q + Q_WIDE], m[q + Q_REPEATS], m[q + Q_SCALED]
     m[d + D_ACCUMULATE] = m[q + Q_ACCUMULATE]
-    m[IN_FLIGHT + m[R_ISSUED] % MOST_IN_FLIGHT] = m[d + D_FIRST] + (beats - 1) * m[P_PER_BEAT] + 1
+    last = m[d + D_FIRST] + (beats - 1) * m[P_PER_BEAT]
+    m[IN_FLIGHT + m[R_ISSUED] % MOST_IN_FLIGHT] = last + 1
+    m[G_RDMA_LATENCY] += last - t
+    # The reader adds a request's bytes at each of its beats (total_bytes_read in DMA.scala).
+    m[G_RDMA_BYTES] += size * beats
     m[R_ISSUED] += 1
     m[R_REQUESTS] += 1
     m[R_BYTES] += size
@@ -222,6 +235,7 @@ def reader(m, t):  # type: ignore[no-untyped-def]
             m[R_NEXT] = t + 1
             return
         m[R_ACTIVE] = 0
+        m[G_RDMA_ACTIVE] += t
     if m[R_HEAD] == m[R_TAIL]:
         return
     q = ROW_QUEUE + m[R_HEAD] % 16 * Q_SIZE
@@ -231,6 +245,7 @@ def reader(m, t):  # type: ignore[no-untyped-def]
     m[R_ACTIVE] = m[R_HEAD] % 16 + 1
     m[R_ADDRESS], m[R_LEFT], m[R_DONE] = m[q + Q_ADDRESS], m[q + Q_BYTES], 0
     m[R_HEAD] += 1
+    m[G_RDMA_ACTIVE] -= t
     m[R_NEXT] = t + 1
     m[L_NEXT] = least(m[L_NEXT], t)
 

@@ -47,8 +47,8 @@ Y_FUNCT, Y_RS1, Y_RS2, Y_COMMAND, Y_SOURCE, Y_IN, Y_OUT, Y_SIZE = range(8)
 (
     S_VALID, S_FREE_LD, S_FREE_EX, S_FREE_ST, S_HEAD_LD, S_HEAD_EX, S_HEAD_ST, S_TAIL_LD, S_TAIL_EX, S_TAIL_ST,
     S_ISSUE_LD, S_ISSUE_EX, S_ISSUE_ST, S_STORES_OUT, S_A_STRIDE, S_C_STRIDE, S_A_T, S_POOLED, S_BLOCK0, S_BLOCK1,
-    S_BLOCK2, S_LAST_BUSY
-) = range(128, 150)  # fmt: skip
+    S_BLOCK2, S_LAST_BUSY, S_SOLITARY
+) = range(128, 151)  # fmt: skip
 E_COMMAND, E_DEPS, E_A_LOW, E_A_HIGH, E_B_LOW, E_B_HIGH, E_A_WRITES, E_ALLOCATED, E_STARTED, E_FUNCT, \
     E_RS1, E_RS2, E_SOURCE, E_SIZE = range(14)  # fmt: skip
 
@@ -97,6 +97,14 @@ I_KEY, I_ADDRESS, I_BYTES, I_STORE, I_QUEUED, I_READ, I_NORM, I_SCALE, I_ACCEPT,
 
 # Counters (n).
 N_SP_READ, N_SP_WRITE, N_ACC_READ, N_ACC_WRITE, N_DEADLOCK = range(576, 581)
+
+# Gemmini's own counters (g), one a row of `counters.COUNTERS`. That of a condition is lowered by the cycle before it
+# holds and raised by the last cycle in which it does, so it is the number of cycles whenever it does not hold.
+(
+    G_LOAD_DMA_WAIT, G_LOAD_ACTIVE, G_LOAD_PAD_WAIT, G_STORE_DMA_WAIT, G_STORE_ACTIVE, G_STORE_POOLING,
+    G_STORE_PAD_WAIT, G_RDMA_ACTIVE, G_WDMA_ACTIVE, G_EXE_ACTIVE, G_EXE_FLUSH, G_EXE_Q_BLOCK, G_ALLOCATED,
+    G_STATION_ACTIVE, G_UNROLLER_ACTIVE, G_RDMA_BYTES, G_WDMA_BYTES, G_RDMA_LATENCY, G_WDMA_LATENCY
+) = range(608, 627)  # fmt: skip
 
 # Tables: (name, records, words a record), laid out behind the units.
 _TABLES = (

@@ -15,14 +15,15 @@ from simulator.engine_load import bank_of, best_packet, execute_writes
 
 # isort: off
 from simulator.engine_state import (
-    ACCUMULATES_BIT, ACC_BANK_BIT, ACKS, ITEM, ITEMS, I_ACCEPT, I_ADDRESS, I_BANK, I_BYTES, I_KEY, I_NORM, I_QUEUED,
-    I_READ, I_SCALE, I_SIZE, I_STORE, NEVER, N_ACC_READ, N_SP_READ, P_ACC_BYTES, P_ACC_SCALE, P_BUS, P_DIM, P_IN_BYTES,
-    P_IN_FLIGHT, P_LATENCY, P_PER_BEAT, P_PORT, P_READ_DELAY, P_REQUEST, P_SP_QUEUE, QUEUE_RING, R_MEMORY_FREE,
-    R_PORT_FREE, STORE, STORE_QUEUE, S_ISSUE_ST, S_STORES_OUT, U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT, U_TIME, V_BEATS,
-    V_BLOCK, V_BYTES, V_COLUMNS, V_DONE, V_D_NEXT, V_FIRED, V_HEAD, V_ISSUED, V_LAST_ACK, V_LEFT, V_NEXT, V_PACKETS,
-    V_POOL_COLUMNS, V_POOL_DIM, V_POOL_LEFT, V_POOL_ROWS, V_POOL_SIZE, V_POOL_STEP, V_POOL_UPPER, V_POPPED, V_READY,
-    V_REQUESTS, V_ROW, V_ROWS, V_SCALED, V_SENT, V_SLOT, V_START, V_STATE, V_STRIDE, V_TAIL, V_TAKEN, V_W_ADDRESS,
-    V_W_LEFT, V_W_NEXT, W_ACCUMULATES, W_BANK, W_TIME, X_READS, X_READ_TIME,
+    ACCUMULATES_BIT, ACC_BANK_BIT, ACKS, G_STORE_ACTIVE, G_STORE_DMA_WAIT, G_STORE_PAD_WAIT, G_STORE_POOLING,
+    G_WDMA_ACTIVE, G_WDMA_BYTES, G_WDMA_LATENCY, ITEM, ITEMS, I_ACCEPT, I_ADDRESS, I_BANK, I_BYTES, I_KEY, I_NORM,
+    I_QUEUED, I_READ, I_SCALE, I_SIZE, I_STORE, NEVER, N_ACC_READ, N_SP_READ, P_ACC_BYTES, P_ACC_SCALE, P_BUS, P_DIM,
+    P_IN_BYTES, P_IN_FLIGHT, P_LATENCY, P_PER_BEAT, P_PORT, P_READ_DELAY, P_REQUEST, P_SP_QUEUE, QUEUE_RING,
+    R_MEMORY_FREE, R_PORT_FREE, STORE, STORE_QUEUE, S_ISSUE_ST, S_STORES_OUT, U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT,
+    U_TIME, V_BEATS, V_BLOCK, V_BYTES, V_COLUMNS, V_DONE, V_D_NEXT, V_FIRED, V_HEAD, V_ISSUED, V_LAST_ACK, V_LEFT,
+    V_NEXT, V_PACKETS, V_POOL_COLUMNS, V_POOL_DIM, V_POOL_LEFT, V_POOL_ROWS, V_POOL_SIZE, V_POOL_STEP, V_POOL_UPPER,
+    V_POPPED, V_READY, V_REQUESTS, V_ROW, V_ROWS, V_SCALED, V_SENT, V_SLOT, V_START, V_STATE, V_STRIDE, V_TAIL,
+    V_TAKEN, V_W_ADDRESS, V_W_LEFT, V_W_NEXT, W_ACCUMULATES, W_BANK, W_TIME, X_READS, X_READ_TIME,
 )  # fmt: skip
 # isort: on
 
@@ -31,8 +32,9 @@ IDLE, SENDING, LEAVING = 0, 1, 2
 
 
 @compiled
-def _configure(m, rs1, rs2):  # type: ignore[no-untyped-def]
+def _configure(m, t, rs1, rs2):  # type: ignore[no-untyped-def]
     m[V_STRIDE] = bits(rs2, 31, 0)
+    m[G_STORE_POOLING] += (t if m[V_POOL_STEP] else 0) - (t if bits(rs1, 5, 4) else 0)
     m[V_POOL_STEP], m[V_POOL_SIZE] = bits(rs1, 5, 4), bits(rs1, 7, 6)
     m[V_POOL_UPPER], m[V_POOL_LEFT], m[V_POOL_DIM] = bits(rs1, 9, 8), bits(rs1, 11, 10), bits(rs1, 31, 24)
     m[V_POOL_ROWS], m[V_POOL_COLUMNS] = bits(rs1, 39, 32), bits(rs1, 47, 40)
@@ -113,11 +115,12 @@ def store_controller(m, t):  # type: ignore[no-untyped-def]
         m[V_NEXT] = t + 1
         return
     if m[V_STATE] == LEAVING:
+        m[G_STORE_ACTIVE] += t
         _pop(m, t)
         return
     rs1, rs2 = m[record + U_RS1], m[record + U_RS2]
     if m[record + U_FUNCT] == 0:
-        _configure(m, rs1, rs2)
+        _configure(m, t, rs1, rs2)
         _pop(m, t)
         return
     if m[V_STATE] == IDLE:
@@ -126,6 +129,8 @@ def store_controller(m, t):  # type: ignore[no-untyped-def]
         m[V_STATE], m[V_ROW], m[V_BLOCK] = SENDING, 0, 0
         m[V_LEFT], m[V_SLOT], m[V_START] = _items_of(m, rs2), m[record + U_SLOT], t
         m[V_TAKEN] = m[V_SENT]
+        m[G_STORE_DMA_WAIT] -= t
+        m[G_STORE_PAD_WAIT] -= t + m[V_LEFT] - 1
     # The dispatch queue holds two items; the one leaving this cycle still counts.
     waiting = m[V_SENT] - m[V_FIRED]
     if m[V_FIRED] > 0 and m[ITEM + (m[V_FIRED] - 1) % ITEMS * I_SIZE + I_READ] == t:
@@ -134,12 +139,18 @@ def store_controller(m, t):  # type: ignore[no-untyped-def]
         m[V_NEXT] = t + 1 if m[V_SENT] - m[V_FIRED] < 2 else NEVER
         return
     total = _items_of(m, rs2)
+    if m[V_SENT] == m[V_TAKEN]:
+        m[G_STORE_DMA_WAIT] += t
+        m[G_STORE_ACTIVE] -= t
     _send_item(m, t, rs1, rs2)
     if m[V_SENT] - m[V_TAKEN] < total:
         m[V_NEXT] = t + 1
-    elif total == 1:
+        return
+    m[G_STORE_PAD_WAIT] += t
+    if total == 1:
         m[V_STATE], m[V_NEXT] = LEAVING, t + 1
     else:
+        m[G_STORE_ACTIVE] += t
         _pop(m, t)
 
 
@@ -265,6 +276,7 @@ def advance(m):  # type: ignore[no-untyped-def]
             moved = True
             if m[item + I_STORE]:
                 m[V_READY] = NEVER
+                m[G_WDMA_ACTIVE] -= m[item + I_ACCEPT]
                 m[V_W_NEXT] = m[item + I_ACCEPT] + 1
                 m[V_W_ADDRESS], m[V_W_LEFT] = m[item + I_ADDRESS], m[item + I_BYTES]
     if m[V_D_NEXT] == NEVER and m[V_FIRED] != m[V_SENT]:
@@ -292,6 +304,8 @@ def writer(m, t):  # type: ignore[no-untyped-def]
     m[R_MEMORY_FREE] = acknowledged + m[P_PER_BEAT]
     m[ACKS + m[V_PACKETS] % m[P_IN_FLIGHT]] = acknowledged + m[P_PORT]
     m[V_LAST_ACK] = acknowledged + m[P_PORT]
+    m[G_WDMA_LATENCY] += m[V_LAST_ACK] - t
+    m[G_WDMA_BYTES] += size
     m[V_PACKETS] += 1
     m[V_REQUESTS] += 1
     m[V_BYTES] += useful
@@ -303,6 +317,7 @@ def writer(m, t):  # type: ignore[no-untyped-def]
         return
     m[V_W_NEXT] = NEVER
     m[V_READY] = last
+    m[G_WDMA_ACTIVE] += last
     advance(m)
     if m[V_D_NEXT] < t:
         m[V_D_NEXT] = t

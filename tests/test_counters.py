@@ -65,7 +65,7 @@ def test_names_and_numbers_are_each_used_once():
 
 def test_pooling_is_counted_from_its_configuration_to_the_next():
     pool = isa.config_st(stride_bytes=16, pool_stride=2, pool_size=2, out_rows=4, out_columns=4)
-    on = simulate(isa.program_of([pool, isa.mvin(BASE, 0, 16, 16)]), gemmini())
+    on = simulate(isa.program_of([pool, isa.config_ld(stride_bytes=16), isa.mvin(BASE, 0, 16, 16)]), gemmini())
     off = simulate(isa.program_of([pool, isa.config_st(stride_bytes=16)]), gemmini())
     assert on.cycles - 10 < on.counters["STORE_POOLING_CYCLE"] < on.cycles
     # As the RTL's own counter says.

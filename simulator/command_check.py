@@ -157,6 +157,9 @@ def _check_mvout(rs2, dim, pooled_rows, full_ok, sp_rows, acc_rows, request_byte
         return FULL_WIDTH, address, 0
     columns = dim if full or pooled_rows else max(request_bytes, dim)
     code, value, limit = _check_block(rs2, dim if pooled_rows == 0 else 65535, columns)
+    if code == ROWS and pooled_rows:  # a pooled mvout takes its rows from config_st; loop_conv_ws and gemmini.h send 0
+        code = OK if 1 <= bits(rs2, 47, 32) <= columns else COLUMNS
+        value, limit = bits(rs2, 47, 32), columns
     if code != OK:
         return code, value, limit
     rows, blocks = bits(rs2, 63, 48), (bits(rs2, 47, 32) + dim - 1) // dim
@@ -309,6 +312,14 @@ def check_next(
         raise_fault(program, int(index), int(rule), int(value), int(limit), first_index=first_index)
 
 
-def check_program(program: Program, accelerator: Accelerator) -> None:
-    """Raise InputError naming index and field of the first command that is illegal on `accelerator`."""
-    check_next(program, accelerator, new_check(), first_index=0, more=False)
+def check_program(program: Program, accelerator: Accelerator, *, origin: npt.NDArray[np.int64] | None = None) -> None:
+    """Raise InputError naming index and field of the first command that is illegal on `accelerator`.
+
+    `origin` int64 (n,) holds the index to report of every command of a program whose loops were unrolled.
+    """
+    index, rule, value, limit = first_fault(
+        program.funct, program.rs1, program.rs2, machine_limits(accelerator), new_check(), False
+    )
+    if rule != OK:
+        shift = 0 if origin is None else int(origin[index]) - int(index)
+        raise_fault(program, int(index), int(rule), int(value), int(limit), first_index=shift)

@@ -1,9 +1,9 @@
 """Functional mode: carries the int8 / int32 VALUES of a Program through scratchpad, array and accumulator. No timing.
 
-Commands take effect in program order, which is what Gemmini's reservation station guarantees to software. Arithmetic
-is that of the RTL (ucb-bar/gemmini at 8c3f992): Arithmetic.scala's rounding shift, Configs.scala's scale functions (int
-to fp32, fp32 multiply, round half even, saturate), AccumulatorScale.scala's ReLU before scaling, DMA.scala's max-pool
-comparators.
+Commands take effect in program order, which is what Gemmini's reservation station guarantees to software; loops are
+unrolled first. Arithmetic is that of the RTL (ucb-bar/gemmini at 8c3f992): Arithmetic.scala's rounding shift,
+Configs.scala's scale functions (int to fp32, fp32 multiply, round half even, saturate), AccumulatorScale.scala's ReLU
+before scaling, DMA.scala's max-pool comparators.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from model_ir.errors import InputError
 from simulator.accelerator import Accelerator
 from simulator.command_check import GARBAGE_WORD, MEMORY, bits, check_program, raise_fault
 from simulator.program import Program
+from simulator.unroll import expand_with_origin
 
 LOAD_SCALE_IDENTITY = 0x3F800000
 
@@ -280,7 +281,8 @@ def execute(program: Program, accelerator: Accelerator, memory_image: npt.NDArra
         )  # fmt: skip
     if memory_image.dtype != np.uint8 or memory_image.ndim != 1:
         raise InputError("memory_image", "must be a flat uint8 array", value=str(memory_image.dtype))
-    check_program(program, accelerator)
+    program, origin = expand_with_origin(program, accelerator)
+    check_program(program, accelerator, origin=origin)
     dim = accelerator.dim
     scratchpad = np.zeros((accelerator.scratchpad_rows, dim), np.int8)
     accumulator = np.zeros((accelerator.accumulator_rows, dim), np.int32)
@@ -290,4 +292,5 @@ def execute(program: Program, accelerator: Accelerator, memory_image: npt.NDArra
     )  # fmt: skip
     if index >= 0:
         end = base_address + memory_image.size
-        raise_fault(program, int(index), MEMORY, int(program.rs1[index]), end)
+        address, shift = int(program.rs1[index]), int(origin[index]) - int(index)
+        raise_fault(program, int(index), MEMORY, address, end, first_index=shift)

@@ -7,12 +7,18 @@ No timing and no values live here; numba callers find the same encoders in `isa_
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from model_ir.errors import InputError
+from simulator.isa_loops import LOOP_CONFIGURATIONS, LOOP_RUNS, loop_text
+from simulator.isa_loops import LOOP_CONV_WS as LOOP_CONV_WS
+from simulator.isa_loops import LOOP_WS as LOOP_WS
+from simulator.isa_words import bits_float as bits_float
+from simulator.isa_words import field as field
+from simulator.isa_words import float_bits as float_bits
+from simulator.isa_words import packed
 from simulator.program import Program
 
 CONFIG = 0
@@ -23,15 +29,7 @@ COMPUTE_PRELOADED = 4
 COMPUTE_ACCUMULATED = 5
 PRELOAD = 6
 FLUSH = 7
-LOOP_WS = 8
-LOOP_WS_BOUNDS = 9
-LOOP_WS_ADDRESSES_AB = 10
-LOOP_WS_ADDRESSES_DC = 11
-LOOP_WS_STRIDES_AB = 12
-LOOP_WS_STRIDES_DC = 13
 MVIN3 = 14
-LOOP_CONV_WS = 15
-LOOP_CONV_WS_CONFIGS = (16, 17, 18, 19, 20, 21)
 
 CONFIG_EX = 0
 CONFIG_LD = 1
@@ -60,45 +58,13 @@ FUNCT_NAMES = {
     COMPUTE_ACCUMULATED: "compute_accumulated",
     PRELOAD: "preload",
     FLUSH: "flush",
-    LOOP_WS: "loop_ws",
-    LOOP_WS_BOUNDS: "loop_ws_bounds",
-    LOOP_WS_ADDRESSES_AB: "loop_ws_addresses_ab",
-    LOOP_WS_ADDRESSES_DC: "loop_ws_addresses_dc",
-    LOOP_WS_STRIDES_AB: "loop_ws_strides_ab",
-    LOOP_WS_STRIDES_DC: "loop_ws_strides_dc",
-    LOOP_CONV_WS: "loop_conv_ws",
-    **{funct: f"loop_conv_ws_config{index + 1}" for index, funct in enumerate(LOOP_CONV_WS_CONFIGS)},
+    **LOOP_RUNS,
+    **LOOP_CONFIGURATIONS,
 }
 
 Command = tuple[int, int, int]
 
 _MVIN_FUNCTS = (MVIN, MVIN2, MVIN3)
-
-
-def field(value: int, high: int, low: int) -> int:
-    """Bits `high:low` (inclusive) of `value`."""
-    return (value >> low) & ((1 << (high - low + 1)) - 1)
-
-
-def float_bits(value: float) -> int:
-    """The 32 bits of `value` as an IEEE 754 binary32."""
-    return int(struct.unpack("<I", struct.pack("<f", value))[0])
-
-
-def bits_float(bits: int) -> float:
-    """The binary32 number whose 32 bits are `bits`."""
-    return float(struct.unpack("<f", struct.pack("<I", bits & 0xFFFFFFFF))[0])
-
-
-def _packed(*parts: tuple[str, int, int, int]) -> int:
-    """Sum of (name, value, high bit, low bit) fields; InputError where a value does not fit its field."""
-    word = 0
-    for name, value, high, low in parts:
-        limit = (1 << (high - low + 1)) - 1
-        if not 0 <= value <= limit:
-            raise InputError(name, "does not fit its command field", value=value, limit=f"0..{limit}")
-        word |= value << low
-    return word
 
 
 def local_address(row: int, *, accumulator: bool = False, accumulate: bool = False, full_width: bool = False) -> int:
@@ -107,14 +73,14 @@ def local_address(row: int, *, accumulator: bool = False, accumulate: bool = Fal
 
     Raises InputError when `row` does not fit the 26 row bits.
     """
-    word = _packed(("local_address.row", row, 25, 0))
+    word = packed(("local_address.row", row, 25, 0))
     word |= ACCUMULATOR_BIT * accumulator | ACCUMULATE_BIT * accumulate | FULL_WIDTH_BIT * full_width
     return word
 
 
 def span(rows: int, columns: int, address: int) -> int:
     """rs word naming a block: `rows` x `columns` elements at local `address`."""
-    return _packed(("span.rows", rows, 63, 48), ("span.columns", columns, 47, 32), ("span.address", address, 31, 0))
+    return packed(("span.rows", rows, 63, 48), ("span.columns", columns, 47, 32), ("span.address", address, 31, 0))
 
 
 def config_ex(
@@ -131,7 +97,7 @@ def config_ex(
 ) -> Command:
     """Configure the execute pipeline; strides are in local rows, `shift` is output-stationary's right shift
     of C."""
-    rs1 = _packed(
+    rs1 = packed(
         ("config_ex.dataflow", dataflow, 2, 2),
         ("config_ex.activation", activation, 4, 3),
         ("config_ex.strides_only", int(strides_only), 7, 7),
@@ -140,7 +106,7 @@ def config_ex(
         ("config_ex.a_stride", a_stride, 31, 16),
         ("config_ex.scale", float_bits(scale), 63, 32),
     )
-    rs2 = _packed(("config_ex.shift", shift, 31, 0), ("config_ex.c_stride", c_stride, 63, 48))
+    rs2 = packed(("config_ex.shift", shift, 31, 0), ("config_ex.c_stride", c_stride, 63, 48))
     return CONFIG, rs1 | CONFIG_EX, rs2
 
 
@@ -159,14 +125,14 @@ def config_ld(
     `stride_bytes` separates rows in memory, `block_stride` (default `dim`) local rows separate DIM-column
     blocks of one mvin; `shrink` loads 8-bit elements into the accumulator.
     """
-    rs1 = _packed(
+    rs1 = packed(
         ("config_ld.shrink", int(shrink), 2, 2),
         ("config_ld.id", load_id, 4, 3),
         ("config_ld.pixel_repeats", pixel_repeats, 15, 8),
         ("config_ld.block_stride", dim if block_stride is None else block_stride, 31, 16),
         ("config_ld.scale", float_bits(scale), 63, 32),
     )
-    return CONFIG, rs1 | CONFIG_LD, _packed(("config_ld.stride_bytes", stride_bytes, 63, 0))
+    return CONFIG, rs1 | CONFIG_LD, packed(("config_ld.stride_bytes", stride_bytes, 63, 0))
 
 
 def config_st(
@@ -190,7 +156,7 @@ def config_st(
     `out_rows` x `out_columns` is the un-pooled image in the accumulator, `pool_out_rows` x
     `pool_out_columns` what one mvout writes of the pooled image whose row in memory is `pool_out_dim` pixels.
     """
-    rs1 = _packed(
+    rs1 = packed(
         ("config_st.activation", activation, 3, 2),
         ("config_st.pool_stride", pool_stride, 5, 4),
         ("config_st.pool_size", pool_size, 7, 6),
@@ -202,7 +168,7 @@ def config_st(
         ("config_st.out_rows", out_rows, 55, 48),
         ("config_st.out_columns", out_columns, 63, 56),
     )
-    rs2 = _packed(("config_st.stride_bytes", stride_bytes, 31, 0), ("config_st.scale", float_bits(scale), 63, 32))
+    rs2 = packed(("config_st.stride_bytes", stride_bytes, 31, 0), ("config_st.scale", float_bits(scale), 63, 32))
     return CONFIG, rs1 | CONFIG_ST, rs2
 
 
@@ -212,12 +178,12 @@ def mvin(memory_address: int, address: int, columns: int, rows: int, load_id: in
     if load_id not in (0, 1, 2):
         raise InputError("mvin.load_id", "no such load configuration", value=load_id, limit="0..2")
     funct = _MVIN_FUNCTS[load_id]
-    return funct, _packed(("mvin.memory_address", memory_address, 63, 0)), span(rows, columns, address)
+    return funct, packed(("mvin.memory_address", memory_address, 63, 0)), span(rows, columns, address)
 
 
 def mvout(memory_address: int, address: int, columns: int, rows: int) -> Command:
     """Store `rows` x `columns` elements from local `address` to `memory_address`."""
-    return MVOUT, _packed(("mvout.memory_address", memory_address, 63, 0)), span(rows, columns, address)
+    return MVOUT, packed(("mvout.memory_address", memory_address, 63, 0)), span(rows, columns, address)
 
 
 def preload(
@@ -318,6 +284,8 @@ def disassemble_command(funct: int, rs1: int, rs2: int) -> str:
         return f"{name} A {_span_text(rs1)}, {_span_text(rs2)}"
     if funct == FLUSH:
         return name
+    if funct in LOOP_RUNS or funct in LOOP_CONFIGURATIONS:
+        return f"{name} {loop_text(funct, rs1, rs2)}"
     return f"{name} {rs1:#x} {rs2:#x}"
 
 

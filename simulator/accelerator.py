@@ -63,12 +63,59 @@ class Dma(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Buffers between the DMA and the memory port, each way (two TLBuffers, Scratchpad.scala)."""
 
 
+class Cache(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The inclusive L2 that every request passes: writes allocate, dirty lines are written back when evicted."""
+
+    capacity_bytes: int
+    ways: int
+    banks: int
+    line_bytes: int
+    hit_latency_cycles: int
+    """From a request at the memory port to the first beat of its answer, when the line is there."""
+    misses_in_flight: int
+    """Lines on their way from DRAM at a time; one more request waits at the port, and all behind it."""
+    same_line_cycles: int = 1
+    """Least cycles between two requests of the same line or set: one unit serves all of a set's."""
+    replacement: Literal["random", "lru"] = "random"
+
+
+class Dram(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One channel of DRAM behind the cache: open-page banks, lines dealt to them in turn, one data bus, a link each way
+    between the channel and the cache. Cycles are the accelerator's."""
+
+    link_bytes_per_cycle: float
+    path_cycles: int
+    """From a miss to the channel and from its data back to the answer, beyond what a hit takes."""
+    banks: int
+    row_bytes: int
+    activate_cycles: int
+    """Row to column command (tRCD)."""
+    precharge_cycles: int
+    """Closing a row (tRP)."""
+    read_cycles: int
+    """Column command to data (CL)."""
+    burst_cycles: int
+    """One line on the data bus."""
+    row_cycle_cycles: int
+    """Least time between two activations of a bank (tRC)."""
+    refresh_interval_cycles: int = 0
+    """Time between refreshes (tREFI); 0: none."""
+    refresh_cycles: int = 0
+    """All banks closed and busy for each refresh (tRFC)."""
+
+
 class Memory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Fixed-latency memory: first beat of a response `latency_cycles` after its request, then a beat each
-    `cycles_per_beat`."""
+    """Memory behind the DMA.
+
+    Without `cache`, of fixed latency: first beat of a response `latency_cycles` after its request, then a beat each
+    `cycles_per_beat`. With `cache` and `dram` the cycle-level engine runs those, and the two numbers are what the
+    analytical models take for them.
+    """
 
     latency_cycles: int
     cycles_per_beat: int
+    cache: Cache | None = None
+    dram: Dram | None = None
 
 
 class Queues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

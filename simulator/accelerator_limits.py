@@ -66,6 +66,16 @@ RANGES = {
     "dma.requests_in_flight": _Range(1, 65536, "requests"),
     "memory.latency_cycles": _SOME_CYCLES,
     "memory.cycles_per_beat": _SOME_CYCLES,
+    "memory.cache.ways": _Range(1, 64, "ways"),
+    "memory.cache.banks": _Range(1, 64, "banks"),
+    "memory.cache.capacity_bytes": _Range(1, 2**28, "bytes"),
+    "memory.cache.line_bytes": _Range(1, 4096, "bytes"),
+    "memory.cache.hit_latency_cycles": _SOME_CYCLES,
+    "memory.cache.misses_in_flight": _Range(1, 256, "misses"),
+    "memory.cache.same_line_cycles": _SOME_CYCLES,
+    "memory.dram.link_bytes_per_cycle": _Range(1, 4096, "bytes per cycle"),
+    "memory.dram.banks": _Range(1, 4096, "banks"),
+    "memory.dram.burst_cycles": _SOME_CYCLES,
     "vector_unit.lanes": _Range(1, 65536, "lanes"),
     "vector_unit.latency_cycles": _SOME_CYCLES,
     "vector_unit.passes": _Range(1, 1024, "passes"),
@@ -96,6 +106,7 @@ def violations(accelerator: Accelerator) -> Iterator[Violation]:
     yield from _bad_scratchpad(accelerator)
     yield from _bad_accumulator(accelerator)
     yield from _bad_dma(accelerator)
+    yield from _bad_memory(accelerator)
     yield from _bad_functions(accelerator)
 
 
@@ -239,6 +250,44 @@ def _bad_dma(accelerator: Accelerator) -> Iterator[Violation]:
             value=dma.request_bytes,
             limit=f"at least {dma.bus_bytes} bytes",
         )
+
+
+def _bad_memory(accelerator: Accelerator) -> Iterator[Violation]:
+    cache, dram = accelerator.memory.cache, accelerator.memory.dram
+    if cache is None or dram is None:
+        if cache is not None or dram is not None:
+            missing = "cache" if cache is None else "dram"
+            problem = "needs cache and dram, or neither"
+            yield Violation(path="memory", problem=problem, value=None, limit=f"add {missing}")
+        return
+    powers = (
+        ("cache.line_bytes", cache.line_bytes),
+        ("cache.banks", cache.banks),
+        ("dram.banks", dram.banks),
+        ("dram.row_bytes", dram.row_bytes),
+    )
+    for path, value in powers:
+        if not _is_power_of_two(value):
+            yield Violation(path=f"memory.{path}", problem=_NOT_POWER, value=value, limit="a power of two")
+    longest = accelerator.dma.request_bytes
+    if cache.line_bytes < longest:
+        limit = f"at least {longest} bytes"
+        yield Violation(
+            path="memory.cache.line_bytes", problem="shorter than a request", value=cache.line_bytes, limit=limit
+        )
+    if dram.row_bytes < cache.line_bytes:
+        limit = f"at least {cache.line_bytes} bytes"
+        yield Violation(path="memory.dram.row_bytes", problem="shorter than a line", value=dram.row_bytes, limit=limit)
+    if cache.capacity_bytes % (cache.ways * cache.line_bytes * cache.banks):
+        yield Violation(
+            path="memory.cache.capacity_bytes",
+            problem="is not a whole number of sets in each bank",
+            value=cache.capacity_bytes,
+            limit=f"a multiple of {cache.banks} banks x {cache.ways} ways x {cache.line_bytes} bytes",
+        )
+    if dram.refresh_interval_cycles and dram.refresh_cycles >= dram.refresh_interval_cycles:
+        limit = f"below {dram.refresh_interval_cycles} cycles"
+        yield Violation(path="memory.dram.refresh_cycles", problem="never ends", value=dram.refresh_cycles, limit=limit)
 
 
 def _bad_functions(accelerator: Accelerator) -> Iterator[Violation]:

@@ -54,6 +54,19 @@ class Trace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryActivity:
+    """What the cache and the DRAM behind it did: requests by whether their line was there, lines between the two, and
+    DRAM accesses by whether their row was open."""
+
+    hits: int
+    misses: int
+    lines_fetched: int
+    lines_written_back: int
+    row_hits: int
+    row_misses: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """What the cycle-level engine observed for one Program.
 
@@ -81,3 +94,5 @@ class Result:
     trace: Trace | None = None
     counters: dict[str, int] = field(default_factory=dict)
     """Gemmini's hardware counters by name (`counters.COUNTERS`)."""
+    memory_activity: MemoryActivity | None = None
+    """With a cache in the accelerator's memory only."""

@@ -17,11 +17,12 @@ import numpy.typing as npt
 from model_ir.errors import InputError
 from simulator.accelerator import Accelerator, Memory
 from simulator.command_check import check_next, new_check
-from simulator.cost import STALL_CAUSES, Result, Trace
+from simulator.cost import STALL_CAUSES, MemoryActivity, Result, Trace
 from simulator.engine_counters import counters_of
 from simulator.engine_front import queue_of
 from simulator.engine_kernel import DONE, PAUSED, run, start
 from simulator.engine_window import pieces
+from simulator.memory_state import M_FETCHED, M_HITS, M_MISSED, M_ROW_HITS, M_ROW_MISSES, M_WRITTEN_BACK, new_memory
 from simulator.program import Program
 
 # isort: off
@@ -89,13 +90,26 @@ def _note_units(units: npt.NDArray[np.int8], piece: Program, first: int, span: t
         units[index - span[0]] = queue_of(piece.funct[index - first], piece.rs1[index - first].view(np.int64))
 
 
+def _activity_of(behind: npt.NDArray[np.int64]) -> MemoryActivity:
+    return MemoryActivity(
+        hits=int(behind[M_HITS]),
+        misses=int(behind[M_MISSED]),
+        lines_fetched=int(behind[M_FETCHED]),
+        lines_written_back=int(behind[M_WRITTEN_BACK]),
+        row_hits=int(behind[M_ROW_HITS]),
+        row_misses=int(behind[M_ROW_MISSES]),
+    )
+
+
 def _run_pieces(
     m: npt.NDArray[np.int64],
+    behind: npt.NDArray[np.int64],
     programs: Iterable[Program],
     accelerator: Accelerator,
     span: tuple[int, int],
     intervals: npt.NDArray[np.int64],
     units: npt.NDArray[np.int8],
+    host_cycles: npt.NDArray[np.int64] | None,
 ) -> tuple[int, int, npt.NDArray[np.int64]]:
     """Run the stream piece by piece; returns (cycles, commands, cycles the commands of the last piece came in)."""
     cycles, known, checked = 0, 0, new_check()
@@ -104,11 +118,11 @@ def _run_pieces(
         check_next(piece, accelerator, checked, first_index=known, more=more)
         _note_units(units, piece, known, span)
         words = (piece.funct, piece.rs1.view(np.int64), piece.rs2.view(np.int64))
-        accepted = np.zeros(len(piece), np.int64)
+        accepted = np.zeros(len(piece), np.int64) if host_cycles is None else host_cycles.copy()
         m[F_MORE], m[F_BASE] = more, known
         t = cycles if known else start(m, *words, accepted)
         known += len(piece)
-        cycles, stuck = run(m, t, NEVER, intervals, *words, accepted)
+        cycles, stuck = run(m, behind, t, NEVER, intervals, *words, accepted)
         if stuck != (PAUSED if more else DONE):
             raise RuntimeError(f"the engine made no progress at command {stuck}")
     return int(cycles), known, accepted
@@ -121,6 +135,8 @@ def simulate(
     memory: Memory | None = None,
     command_gap_cycles: int = 0,
     trace_commands: tuple[int, int] | None = None,
+    host_cycles: npt.NDArray[np.int64] | None = None,
+    memory_state: npt.NDArray[np.int64] | None = None,
 ) -> Result:
     """Run `program` in timing mode.
 
@@ -128,19 +144,24 @@ def simulate(
     at a time (a run of Programs without preload or compute counts as one); `accepted_at` is then empty, and a fault is
     found when its Program's turn comes.
     `memory` overrides the accelerator's; the host offers a command `command_gap_cycles` extra cycles after the last
-    was taken; `trace_commands` = (from, to) records the activity intervals of those command indices. Raises
-    InputError for an illegal command (index and field) or a machine beyond the engine's limits.
+    was taken; `trace_commands` = (from, to) records the activity intervals of those command indices.
+    `host_cycles`, int64 (n,), are further cycles of the host before each command of a single Program. `memory_state`
+    (`memory_state.new_memory`), changed by the run, carries the cache from one run to the next. Raises InputError for
+    an illegal command (index and field) or a machine beyond the engine's limits.
     """
     memory = memory or accelerator.memory
     _check_machine(accelerator, memory, command_gap_cycles)
     whole = isinstance(program, Program)
     start_index, end_index = trace_commands or (0, 0)
     span = (max(0, start_index), min(len(program), end_index) if isinstance(program, Program) else end_index)
+    if host_cycles is not None and not (isinstance(program, Program) and host_cycles.shape == (len(program),)):
+        raise InputError("host_cycles", "needs one number a command of a single Program", value=host_cycles.shape)
+    behind = new_memory(memory, accelerator.dma.bus_bytes) if memory_state is None else memory_state
     m = new_machine(accelerator, memory, command_gap_cycles, span)
     intervals = np.full((max(0, span[1] - span[0]), 2), -1, np.int64)
     units = np.full(len(intervals), -1, np.int8)
     programs = [program] if isinstance(program, Program) else program
-    cycles, commands, accepted = _run_pieces(m, programs, accelerator, span, intervals, units)
+    cycles, commands, accepted = _run_pieces(m, behind, programs, accelerator, span, intervals, units, host_cycles)
     stalls = m[STALLS : STALLS + len(STALL_CAUSES)]
     return Result(
         cycles=cycles,
@@ -161,4 +182,5 @@ def simulate(
         accepted_at=accepted if whole else accepted[:0],
         trace=_trace_of(intervals, units, span) if trace_commands else None,
         counters=counters_of(m, cycles),
+        memory_activity=_activity_of(behind) if memory.cache else None,
     )

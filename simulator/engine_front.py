@@ -41,13 +41,16 @@ def unrolls(funct):  # type: ignore[no-untyped-def]
 
 @compiled
 def _read(m, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
-    """Pass the host's next command through the queues before LoopMatmul's."""
+    """Pass the host's next command through the queues before LoopMatmul's.
+
+    The command's place in `accepted`, for the cycle in which it comes in, holds the host's own cycles before it.
+    """
     ring, stages, number = m[P_FRONT_ENTRIES], m[P_FRONT] - 2, m[F_READ]
     here, before = number % ring, (number + ring - 1) % ring
     tail = m[F_B_TAIL]
-    time = most(m[FRONT + before] + 1 + m[P_GAP], m[FRONT + FRONT_WIDTH + here] + 1)
-    time = most(time, 0)
     local = number - m[F_BASE]
+    time = most(m[FRONT + before] + 1 + m[P_GAP] + accepted[local], m[FRONT + FRONT_WIDTH + here] + 1)
+    time = most(time, 0)
     accepted[local] = time
     m[FRONT + here] = time
     for stage in range(1, stages + 1):

@@ -130,7 +130,7 @@ def start(m, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def run(m, t, until, trace, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
+def run(m, memory, t, until, trace, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
     """Simulate cycles `t` to `until` - 1; returns (cycles, how it ended or number of the command it deadlocked at).
 
     `funct`, `rs1`, `rs2` (int64) hold the host's commands from number F_BASE on, `accepted` takes their cycles.
@@ -156,13 +156,13 @@ def run(m, t, until, trace, funct, rs1, rs2, accepted):  # type: ignore[no-untyp
         if m[X_NEXT] <= t and not fire_row(m, t):
             execute(m, t)
         if m[V_W_NEXT] <= t:
-            writer(m, t)
+            writer(m, memory, t)
         if m[V_D_NEXT] <= t:
             dispatch(m, t)
         if m[V_NEXT] <= t:
             store_controller(m, t)
         if m[R_NEXT] <= t:
-            reader(m, t)
+            reader(m, memory, t)
         if m[L_NEXT] <= t:
             load_controller(m, t)
         if m[F_NEXT] <= t:

@@ -12,21 +12,24 @@ import numpy as np
 
 from simulator.engine_compile import bits, compiled, inlined, least, most
 from simulator.engine_front import release, row_key
+from simulator.engine_memory import accept, answer
+from simulator.memory_state import CACHED, OWN
 
 # isort: off
 from simulator.engine_state import (
     ACCUMULATOR_KEY, ACC_BANK_BIT, C_BLOCK, C_SCALE, C_SHRINK, C_SIZE, C_STRIDE, D_ACCUMULATE, D_BLOCK, D_BYTES,
-    D_FIRST, D_OFFSET, D_REPEATS, D_ROW, D_SCALED, D_SHIFT, D_SIZE, D_TRACKER, D_WIDE, G_LOAD_ACTIVE, G_LOAD_DMA_WAIT,
-    G_LOAD_PAD_WAIT, G_RDMA_ACTIVE, G_RDMA_BYTES, G_RDMA_LATENCY, IN_FLIGHT, K_LEFT, K_SIZE, K_SLOT, K_START, K_VALID,
-    LOAD, LOAD_CONFIG, LOAD_QUEUE, L_DONE_HEAD, L_HEAD, L_NEXT, L_POPPED, L_ROW, L_STATE, L_TAIL, L_TRACKED, L_TRACKER,
-    MOST_IN_FLIGHT, NEVER, N_ACC_WRITE, N_SP_WRITE, P_ACC_BANK_SHIFT, P_ACC_BYTES, P_BUS, P_DIM, P_IN_BYTES,
-    P_IN_FLIGHT, P_LATENCY, P_PER_BEAT, P_PORT, P_REQUEST, P_SCALE_LATENCY, P_SCALE_UNITS, P_SP_BANK_SHIFT, P_SP_QUEUE,
-    P_TRACKED, QUEUE_RING, Q_ACCUMULATE, Q_ADDRESS, Q_BLOCK, Q_BYTES, Q_LOCAL, Q_REPEATS, Q_SCALED, Q_SIZE, Q_TIME,
-    Q_TRACKER, Q_WIDE, RESPONSE, RESPONSES, ROW_QUEUE, R_ACTIVE, R_ADDRESS, R_BEATS, R_BYTES, R_DONE, R_HEAD, R_ISSUED,
-    R_LEFT, R_MEMORY_FREE, R_MERGER_FREE, R_NEXT, R_PORT_FREE, R_REQUESTS, R_TAIL, S_ISSUE_LD, TRACKER, U_FUNCT, U_RS1,
-    U_RS2, U_SIZE, U_SLOT, U_TIME, WRITE_BANK, WRITE_RING, WRITE_TIME, W_ACCUMULATES, W_BANK, W_HEAD, W_LAST, W_NEXT,
-    W_OUT, W_REPEAT, W_SCALE_FREE, W_SENT, W_TAIL, W_TIME, Z_ACCUMULATE, Z_BLOCK, Z_BYTES, Z_COLUMN, Z_COLUMNS, Z_HELD,
-    Z_HELD_BYTES, Z_HELD_KEY, Z_HELD_LAST, Z_HELD_SINCE, Z_LOCAL, Z_NEXT, Z_SINCE, Z_TRACKER, Z_VALID,
+    D_FIRST, D_OFFSET, D_PER_BEAT, D_REPEATS, D_ROW, D_SCALED, D_SHIFT, D_SIZE, D_TRACKER, D_WIDE, G_LOAD_ACTIVE,
+    G_LOAD_DMA_WAIT, G_LOAD_PAD_WAIT, G_RDMA_ACTIVE, G_RDMA_BYTES, G_RDMA_LATENCY, IN_FLIGHT, K_LEFT, K_SIZE, K_SLOT,
+    K_START, K_VALID, LOAD, LOAD_CONFIG, LOAD_QUEUE, L_DONE_HEAD, L_HEAD, L_NEXT, L_POPPED, L_ROW, L_STATE, L_TAIL,
+    L_TRACKED, L_TRACKER, NEVER, N_ACC_WRITE, N_SP_WRITE, P_ACC_BANK_SHIFT, P_ACC_BYTES, P_BUS, P_DIM, P_IN_BYTES,
+    P_IN_FLIGHT, P_LATENCY, P_MEMORY_KIND, P_MEMORY_PORT, P_PER_BEAT, P_PORT, P_REQUEST, P_SCALE_LATENCY, P_SCALE_UNITS,
+    P_SP_BANK_SHIFT, P_SP_QUEUE, P_TRACKED, QUEUE_RING, Q_ACCUMULATE, Q_ADDRESS, Q_BLOCK, Q_BYTES, Q_LOCAL, Q_REPEATS,
+    Q_SCALED, Q_SIZE, Q_TIME, Q_TRACKER, Q_WIDE, RESPONSE, RESPONSES, ROW_QUEUE, R_ACTIVE, R_ADDRESS, R_BEATS, R_BYTES,
+    R_DONE, R_HEAD, R_ISSUED, R_LEFT, R_MEMORY_FREE, R_MERGER_FREE, R_NEXT, R_PORT_FREE, R_REQUESTS, R_TAIL, S_ISSUE_LD,
+    TRACKER, U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT, U_TIME, WRITE_BANK, WRITE_RING, WRITE_TIME, W_ACCUMULATES, W_BANK,
+    W_HEAD, W_LAST, W_NEXT, W_OUT, W_OUT_BEFORE, W_REPEAT, W_SCALE_BEFORE, W_SCALE_FREE, W_SENT, W_TAIL, W_TIME,
+    Z_ACCUMULATE, Z_BLOCK, Z_BYTES, Z_COLUMN, Z_COLUMNS, Z_HELD, Z_HELD_BYTES, Z_HELD_KEY, Z_HELD_LAST, Z_HELD_SINCE,
+    Z_LOCAL, Z_NEXT, Z_SINCE, Z_TRACKER, Z_VALID,
 )  # fmt: skip
 # isort: on
 
@@ -179,31 +182,69 @@ def best_packet(address, left, smallest, largest):  # type: ignore[no-untyped-de
     return best_size, best
 
 
+@inlined
+def _oldest(m):  # type: ignore[no-untyped-def]
+    """The transaction number that is free first; answers may come out of order."""
+    number = np.int64(0)
+    for other in range(1, m[P_IN_FLIGHT]):
+        if m[IN_FLIGHT + other] < m[IN_FLIGHT + number]:
+            number = np.int64(other)
+    return number
+
+
 @compiled
-def _request(m, t):  # type: ignore[no-untyped-def]
-    """Issue one read request of the current row in cycle `t` and schedule its response."""
+def _swap_responses(m, one, other):  # type: ignore[no-untyped-def]
+    for field in range(D_SIZE):
+        m[one + field], m[other + field] = m[other + field], m[one + field]
+
+
+@compiled
+def _overtake(m):  # type: ignore[no-untyped-def]
+    """The youngest response passes those that come later; a response that has begun is never one of them."""
+    position = m[W_TAIL] - 1
+    while position > m[W_HEAD]:
+        here, before = RESPONSE + position % RESPONSES * D_SIZE, RESPONSE + (position - 1) % RESPONSES * D_SIZE
+        if m[before + D_FIRST] <= m[here + D_FIRST]:
+            return
+        _swap_responses(m, here, before)
+        position -= 1
+    m[W_OUT], m[W_SCALE_FREE] = m[W_OUT_BEFORE], m[W_SCALE_BEFORE]
+    first_row(m)
+
+
+@compiled
+def _request(m, memory, t, number):  # type: ignore[no-untyped-def]
+    """Issue one read request of the current row in cycle `t`, as transaction `number`, and schedule its response."""
     q = ROW_QUEUE + (m[R_ACTIVE] - 1) * Q_SIZE
     size, useful = best_packet(m[R_ADDRESS], m[R_LEFT], m[P_BUS], m[P_REQUEST])
     beats = size // m[P_BUS]
     # Two queue stages to the port (tlb_q, translate_q in DMA.scala), then the buffers.
-    at_port = most(t + 2 + m[P_PORT], m[R_PORT_FREE])
-    m[R_PORT_FREE] = at_port + 1
-    first = most(at_port + m[P_LATENCY], m[R_MEMORY_FREE])
-    arrival = most(first + m[P_PORT], m[R_MERGER_FREE])
-    m[R_MEMORY_FREE] = most(first, arrival - m[P_PORT]) + beats * m[P_PER_BEAT]
+    at_port, per_beat = most(t + 2 + m[P_PORT], m[R_PORT_FREE]), m[P_PER_BEAT]
     # The merger takes the next response once this one is read and passed on; when the last useful beat is the one
     # before the last, both end in one cycle and it notices a cycle later (BeatMerger.scala).
-    late = m[P_PER_BEAT] == 1 and (m[R_ADDRESS] % size + useful - 1) // m[P_BUS] == beats - 2
-    m[R_MERGER_FREE] = arrival + (beats - 1) * m[P_PER_BEAT] + (2 if late else 1)
+    late = per_beat == 1 and (m[R_ADDRESS] % size + useful - 1) // m[P_BUS] == beats - 2
+    if m[P_MEMORY_KIND] == OWN:
+        first = most(at_port + m[P_LATENCY], m[R_MEMORY_FREE])
+        arrival = most(first + m[P_PORT], m[R_MERGER_FREE])
+        m[R_MEMORY_FREE] = most(first, arrival - m[P_PORT]) + beats * per_beat
+    else:
+        at_port = accept(memory, at_port, 1)
+        not_before = m[R_MERGER_FREE] - m[P_PORT]
+        first, per_beat = answer(
+            memory, m[P_MEMORY_PORT], at_port, m[R_ADDRESS], size, False, False, not_before, 1 if late else 0
+        )
+        arrival = first + m[P_PORT]
+    m[R_PORT_FREE] = at_port + 1
+    m[R_MERGER_FREE] = arrival + (beats - 1) * per_beat + (2 if late else 1)
     d = RESPONSE + m[W_TAIL] % RESPONSES * D_SIZE
     row_bytes = m[P_DIM] * (m[P_ACC_BYTES] if m[q + Q_WIDE] else m[P_IN_BYTES])
     m[d + D_FIRST], m[d + D_SHIFT], m[d + D_BYTES] = arrival, m[R_ADDRESS] & (size - 1), useful
     m[d + D_ROW] = m[q + Q_LOCAL] + m[q + Q_BLOCK] * (m[R_DONE] // row_bytes)
     m[d + D_OFFSET], m[d + D_TRACKER], m[d + D_BLOCK] = m[R_DONE] % row_bytes, m[q + Q_TRACKER], m[q + Q_BLOCK]
     m[d + D_WIDE], m[d + D_REPEATS], m[d + D_SCALED] = m[q + Q_WIDE], m[q + Q_REPEATS], m[q + Q_SCALED]
-    m[d + D_ACCUMULATE] = m[q + Q_ACCUMULATE]
-    last = m[d + D_FIRST] + (beats - 1) * m[P_PER_BEAT]
-    m[IN_FLIGHT + m[R_ISSUED] % MOST_IN_FLIGHT] = last + 1
+    m[d + D_ACCUMULATE], m[d + D_PER_BEAT] = m[q + Q_ACCUMULATE], per_beat
+    last = arrival + (beats - 1) * per_beat
+    m[IN_FLIGHT + number] = last + 1
     m[G_RDMA_LATENCY] += last - t
     # The reader adds a request's bytes at each of its beats (total_bytes_read in DMA.scala).
     m[G_RDMA_BYTES] += size * beats
@@ -219,18 +260,20 @@ def _request(m, t):  # type: ignore[no-untyped-def]
         first_row(m)
     else:
         m[W_TAIL] += 1
+        if m[P_MEMORY_KIND] == CACHED:
+            _overtake(m)
 
 
 @compiled
-def reader(m, t):  # type: ignore[no-untyped-def]
+def reader(m, memory, t):  # type: ignore[no-untyped-def]
     """One cycle of the DMA reader: one request of the current row, and a new row as soon as the last is done."""
     m[R_NEXT] = NEVER
     if m[R_ACTIVE]:
-        free = m[IN_FLIGHT + (m[R_ISSUED] - m[P_IN_FLIGHT]) % MOST_IN_FLIGHT]
-        if free > t:
-            m[R_NEXT] = free
+        number = m[R_ISSUED] % m[P_IN_FLIGHT] if m[P_MEMORY_KIND] != CACHED else _oldest(m)
+        if m[IN_FLIGHT + number] > t:
+            m[R_NEXT] = m[IN_FLIGHT + number]
             return
-        _request(m, t)
+        _request(m, memory, t, number)
         if m[R_LEFT] > 0:
             m[R_NEXT] = t + 1
             return
@@ -257,7 +300,7 @@ def _schedule_row(m):  # type: ignore[no-untyped-def]
     row_bytes = m[P_DIM] * (m[P_ACC_BYTES] if m[d + D_WIDE] else m[P_IN_BYTES])
     needed = least(m[W_SENT] + row_bytes, m[d + D_BYTES])
     beat = (m[d + D_SHIFT] + needed - 1) // m[P_BUS]
-    out = most(m[d + D_FIRST] + beat * m[P_PER_BEAT] + 1, m[W_OUT] + 1)
+    out = most(m[d + D_FIRST] + beat * m[d + D_PER_BEAT] + 1, m[W_OUT] + 1)
     # Input register; with the int8 scaler, also its entry and the pixel repeater (VectorScalarMultiplier.scala).
     delay = 1 if m[d + D_WIDE] else 3
     if m[d + D_SCALED]:
@@ -272,6 +315,7 @@ def _schedule_row(m):  # type: ignore[no-untyped-def]
 @compiled
 def first_row(m):  # type: ignore[no-untyped-def]
     """Begin the response at the head."""
+    m[W_OUT_BEFORE], m[W_SCALE_BEFORE] = m[W_OUT], m[W_SCALE_FREE]
     m[W_SENT], m[W_REPEAT] = 0, m[RESPONSE + m[W_HEAD] % RESPONSES * D_SIZE + D_REPEATS]
     _schedule_row(m)
 

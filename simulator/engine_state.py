@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.accelerator import Accelerator, Memory
+from simulator.memory_state import CACHED, OWN
 
 NEVER = 1 << 60
 PAST = -(1 << 40)
@@ -33,8 +34,9 @@ MOST_IN_FLIGHT = 256
     P_DIM, P_MIN_ROWS, P_TAGS, P_SP_BANK_SHIFT, P_ACC_BANK_SHIFT, P_ACC_BANKS, P_READ_DELAY, P_MESH_DELAY, P_BUS,
     P_REQUEST, P_IN_FLIGHT, P_PORT, P_LATENCY, P_PER_BEAT, P_LD_QUEUE, P_ST_QUEUE, P_EX_QUEUE, P_LD_ENTRIES,
     P_EX_ENTRIES, P_ST_ENTRIES, P_FRONT, P_FRONT_ENTRIES, P_ACC_SCALE, P_ACC_PORTS, P_SUB_BANKS, P_ACC_LATENCY,
-    P_SCALE_LATENCY, P_SCALE_UNITS, P_GAP, P_TRACKED, P_IN_BYTES, P_ACC_BYTES, P_SP_QUEUE, P_TRACE_FROM, P_TRACE_TO
-) = range(35)  # fmt: skip
+    P_SCALE_LATENCY, P_SCALE_UNITS, P_GAP, P_TRACKED, P_IN_BYTES, P_ACC_BYTES, P_SP_QUEUE, P_TRACE_FROM, P_TRACE_TO,
+    P_MEMORY_KIND, P_MEMORY_PORT
+) = range(37)  # fmt: skip
 
 # Front end (f): the host's commands up to the unrollers (times only, one ring of cycles a queue in `front`), then the
 # queue before LoopMatmul (`matmul_queue`, B) and the one before the reservation station (`unrolled`, C).
@@ -65,12 +67,12 @@ K_VALID, K_SLOT, K_LEFT, K_START, K_SIZE = range(5)
     R_REQUESTS, R_BYTES, R_BEATS, R_MERGER_FREE
 ) = range(256, 271)  # fmt: skip
 Q_ADDRESS, Q_BYTES, Q_LOCAL, Q_TRACKER, Q_BLOCK, Q_WIDE, Q_REPEATS, Q_SCALED, Q_ACCUMULATE, Q_TIME, Q_SIZE = range(11)
-D_FIRST, D_SHIFT, D_BYTES, D_ROW, D_OFFSET, D_TRACKER, D_BLOCK, D_WIDE, D_REPEATS, D_SCALED, D_ACCUMULATE, D_SIZE = (
-    range(12)
-)
+D_FIRST, D_SHIFT, D_BYTES, D_ROW, D_OFFSET, D_TRACKER, D_BLOCK, D_WIDE, D_REPEATS, D_SCALED, D_ACCUMULATE, \
+    D_PER_BEAT, D_SIZE = range(13)  # fmt: skip
 
 # DMA row writer (w) and zero writer (z).
-W_NEXT, W_HEAD, W_TAIL, W_SENT, W_REPEAT, W_OUT, W_SCALE_FREE, W_BANK, W_TIME, W_LAST, W_ACCUMULATES = range(320, 331)
+W_NEXT, W_HEAD, W_TAIL, W_SENT, W_REPEAT, W_OUT, W_SCALE_FREE, W_BANK, W_TIME, W_LAST, W_ACCUMULATES, \
+    W_OUT_BEFORE, W_SCALE_BEFORE = range(320, 333)  # fmt: skip
 Z_NEXT, Z_VALID, Z_SINCE, Z_LOCAL, Z_COLUMNS, Z_COLUMN, Z_BLOCK, Z_TRACKER, Z_BYTES, Z_ACCUMULATE, \
     Z_HELD, Z_HELD_SINCE, Z_HELD_KEY, Z_HELD_LAST, Z_HELD_BYTES = range(384, 399)  # fmt: skip
 
@@ -186,6 +188,7 @@ def _parameters(accelerator: Accelerator, memory: Memory, gap: int, trace: tuple
         P_SP_QUEUE: accelerator.scratchpad.read_queue_cycles,
         P_TRACE_FROM: trace[0],
         P_TRACE_TO: trace[1],
+        P_MEMORY_KIND: CACHED if memory.cache else OWN,
     }
 
 

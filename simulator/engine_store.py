@@ -12,18 +12,21 @@ from __future__ import annotations
 from simulator.engine_compile import bits, compiled, least, most
 from simulator.engine_front import release, row_key
 from simulator.engine_load import bank_of, best_packet, execute_writes
+from simulator.engine_memory import accept, answer
+from simulator.memory_state import M_LINE, OWN
 
 # isort: off
 from simulator.engine_state import (
     ACCUMULATES_BIT, ACC_BANK_BIT, ACKS, G_STORE_ACTIVE, G_STORE_DMA_WAIT, G_STORE_PAD_WAIT, G_STORE_POOLING,
     G_WDMA_ACTIVE, G_WDMA_BYTES, G_WDMA_LATENCY, ITEM, ITEMS, I_ACCEPT, I_ADDRESS, I_BANK, I_BYTES, I_KEY, I_NORM,
-    I_QUEUED, I_READ, I_SCALE, I_SIZE, I_STORE, NEVER, N_ACC_READ, N_SP_READ, P_ACC_BYTES, P_ACC_SCALE, P_BUS, P_DIM,
-    P_IN_BYTES, P_IN_FLIGHT, P_LATENCY, P_PER_BEAT, P_PORT, P_READ_DELAY, P_REQUEST, P_SP_QUEUE, QUEUE_RING,
-    R_MEMORY_FREE, R_PORT_FREE, STORE, STORE_QUEUE, S_ISSUE_ST, S_STORES_OUT, U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT,
-    U_TIME, V_BEATS, V_BLOCK, V_BYTES, V_COLUMNS, V_DONE, V_D_NEXT, V_FIRED, V_HEAD, V_ISSUED, V_LAST_ACK, V_LEFT,
-    V_NEXT, V_PACKETS, V_POOL_COLUMNS, V_POOL_DIM, V_POOL_LEFT, V_POOL_ROWS, V_POOL_SIZE, V_POOL_STEP, V_POOL_UPPER,
-    V_POPPED, V_READY, V_REQUESTS, V_ROW, V_ROWS, V_SCALED, V_SENT, V_SLOT, V_START, V_STATE, V_STRIDE, V_TAIL,
-    V_TAKEN, V_W_ADDRESS, V_W_LEFT, V_W_NEXT, W_ACCUMULATES, W_BANK, W_TIME, X_READS, X_READ_TIME,
+    I_QUEUED, I_READ, I_SCALE, I_SIZE, I_STORE, NEVER, N_ACC_READ, N_SP_READ, PAST, P_ACC_BYTES, P_ACC_SCALE, P_BUS,
+    P_DIM, P_IN_BYTES, P_IN_FLIGHT, P_LATENCY, P_MEMORY_KIND, P_MEMORY_PORT, P_PER_BEAT, P_PORT, P_READ_DELAY,
+    P_REQUEST, P_SP_QUEUE, QUEUE_RING, R_MEMORY_FREE, R_PORT_FREE, STORE, STORE_QUEUE, S_ISSUE_ST, S_STORES_OUT,
+    U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT, U_TIME, V_BEATS, V_BLOCK, V_BYTES, V_COLUMNS, V_DONE, V_D_NEXT, V_FIRED,
+    V_HEAD, V_ISSUED, V_LAST_ACK, V_LEFT, V_NEXT, V_PACKETS, V_POOL_COLUMNS, V_POOL_DIM, V_POOL_LEFT, V_POOL_ROWS,
+    V_POOL_SIZE, V_POOL_STEP, V_POOL_UPPER, V_POPPED, V_READY, V_REQUESTS, V_ROW, V_ROWS, V_SCALED, V_SENT, V_SLOT,
+    V_START, V_STATE, V_STRIDE, V_TAIL, V_TAKEN, V_W_ADDRESS, V_W_LEFT, V_W_NEXT, W_ACCUMULATES, W_BANK, W_TIME,
+    X_READS, X_READ_TIME,
 )  # fmt: skip
 # isort: on
 
@@ -284,7 +287,7 @@ def advance(m):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def writer(m, t):  # type: ignore[no-untyped-def]
+def writer(m, memory, t):  # type: ignore[no-untyped-def]
     """Send the next write packet of the writer's row in cycle `t`, when a transaction number is free."""
     free = m[ACKS + m[V_PACKETS] % m[P_IN_FLIGHT]] + 1
     if free > t:
@@ -299,9 +302,16 @@ def writer(m, t):  # type: ignore[no-untyped-def]
         last = most(t + 1, in_use) + beats - 2
     at_port = most(t + 2 + m[P_PORT], m[R_PORT_FREE])
     at_port = most(last + 2 + m[P_PORT], at_port + beats - 1)
+    if m[P_MEMORY_KIND] == OWN:
+        acknowledged = most(at_port + m[P_LATENCY], m[R_MEMORY_FREE])
+        m[R_MEMORY_FREE] = acknowledged + m[P_PER_BEAT]
+    else:
+        at_port = accept(memory, at_port, beats)
+        whole = useful == size and size == memory[M_LINE]
+        acknowledged, _ = answer(memory, m[P_MEMORY_PORT], at_port, m[V_W_ADDRESS], size, True, whole, PAST, 0)
+        # Answers of writes are taken in the order of the writes.
+        acknowledged = most(acknowledged, m[V_LAST_ACK] - m[P_PORT] + 1)
     m[R_PORT_FREE] = at_port + 1
-    acknowledged = most(at_port + m[P_LATENCY], m[R_MEMORY_FREE])
-    m[R_MEMORY_FREE] = acknowledged + m[P_PER_BEAT]
     m[ACKS + m[V_PACKETS] % m[P_IN_FLIGHT]] = acknowledged + m[P_PORT]
     m[V_LAST_ACK] = acknowledged + m[P_PORT]
     m[G_WDMA_LATENCY] += m[V_LAST_ACK] - t

@@ -16,6 +16,7 @@ from simulator.cost import STALL_CAUSES
 from simulator.engine import simulate
 from simulator.engine_kernel import DONE, REACHED, run, start
 from simulator.engine_state import new_machine
+from simulator.memory_state import new_memory
 from simulator.replay import replay
 from simulator.serial import serial_cycles
 
@@ -134,7 +135,7 @@ def test_a_machine_advanced_in_steps_does_the_same(step):
         t = start(m, *stream, accepted)
         end = REACHED
         while end == REACHED:
-            t, end = run(m, t, t + each, trace, *stream, accepted)
+            t, end = run(m, new_memory(gemmini().memory, 16), t, t + each, trace, *stream, accepted)
         whole.append((t, end, m.tolist()))
         ends.append(accepted.tolist())
     assert whole[0][1] == DONE

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from simulator.engine_accumulator import access_of, note_execute_write
 from simulator.engine_compile import compiled, inlined, least, most
 from simulator.engine_decide import decide
 from simulator.engine_front import release
@@ -16,15 +17,15 @@ from simulator.engine_load import bank_of, execute_writes
 
 # isort: off
 from simulator.engine_state import (
-    ACCUMULATES_BIT, ACC_BANK_BIT, COMMANDS, COMPUTING, EXECUTE, FLUSH, FLUSHING, G_EXE_ACTIVE, G_EXE_FLUSH,
-    G_EXE_Q_BLOCK, LEFT, MESH_DONE, MUL_PRELOAD, NEVER, N_ACC_WRITE, N_SP_READ, N_SP_WRITE, PAST, PRELOAD_ONLY,
-    P_ACC_BYTES, P_DIM, P_IN_BYTES, P_MESH_DELAY, P_READ_DELAY, P_TAGS, QUEUE_RING, TAGS, TAG_RING, T_ACCUMULATES,
-    T_ENTERED, T_KEY, T_LEFT, T_MATCH, T_ROWS, T_SIZE, T_SLOT, T_STRIDE, T_WS, U_SIZE, U_SLOT, U_TIME, WAITING,
-    WRITE_BANK, WRITE_RING, WRITE_TIME, W_BANK, W_TIME, X_A, X_A_ROWS, X_A_STRIDE, X_B, X_BANK_A, X_BANK_B, X_BANK_D,
-    X_BUSY, X_B_ROWS, X_CAUSE, X_CQ_HEAD, X_CQ_TAIL, X_C_ACCUMULATES, X_C_KEY, X_C_ROWS, X_C_SLOT, X_C_STRIDE, X_D,
-    X_DONE_HEAD, X_DONE_TAIL, X_D_ROWS, X_ENTRIES, X_FIRED, X_FIRST, X_LAST_OUT, X_LAST_ROW, X_NA, X_NB, X_ND, X_NEXT,
-    X_OP, X_OPS, X_PENDING0, X_PENDING1, X_PENDING_SINCE, X_READS, X_READ_TIME, X_ROW, X_SMOOTH, X_STATE, X_TAG_HEAD,
-    X_TAG_TAIL, X_TOTAL, X_U_NEXT, X_WS,
+    ACC_BANK_BIT, COMMANDS, COMPUTING, EXECUTE, FLUSH, FLUSHING, G_EXE_ACTIVE, G_EXE_FLUSH, G_EXE_Q_BLOCK, LEFT,
+    MESH_DONE, MUL_PRELOAD, NEVER, N_ACC_WRITE, N_SP_READ, N_SP_WRITE, PAST, PRELOAD_ONLY, P_ACC_BYTES, P_DIM,
+    P_IN_BYTES, P_MESH_DELAY, P_READ_DELAY, P_TAGS, QUEUE_RING, TAGS, TAG_RING, T_ACCUMULATES, T_ENTERED, T_KEY,
+    T_LEFT, T_MATCH, T_ROWS, T_SIZE, T_SLOT, T_STRIDE, T_WS, U_SIZE, U_SLOT, U_TIME, WAITING, WRITE_BANK, WRITE_RING,
+    WRITE_TIME, W_BANK, W_TIME, X_A, X_A_ROWS, X_A_STRIDE, X_B, X_BANK_A, X_BANK_B, X_BANK_D, X_BUSY, X_B_ROWS,
+    X_CAUSE, X_CQ_HEAD, X_CQ_TAIL, X_C_ACCUMULATES, X_C_KEY, X_C_ROWS, X_C_SLOT, X_C_STRIDE, X_D, X_DONE_HEAD,
+    X_DONE_TAIL, X_D_ROWS, X_ENTRIES, X_FIRED, X_FIRST, X_LAST_OUT, X_LAST_ROW, X_NA, X_NB, X_ND, X_NEXT, X_OP, X_OPS,
+    X_PENDING0, X_PENDING1, X_PENDING_SINCE, X_READS, X_READ_TIME, X_ROW, X_SMOOTH, X_STATE, X_TAG_HEAD, X_TAG_TAIL,
+    X_TOTAL, X_U_NEXT, X_WS,
 )  # fmt: skip
 # isort: on
 
@@ -58,8 +59,10 @@ def _row_leaves(m, row, total, time):  # type: ignore[no-untyped-def]
         bank = bank_of(m, key)
         slot = time % WRITE_RING
         m[WRITE_TIME + slot] = time
-        m[WRITE_BANK + slot] = bank | (ACCUMULATES_BIT if m[tag + T_ACCUMULATES] and bank >= ACC_BANK_BIT else 0)
+        m[WRITE_BANK + slot] = bank
         if bank >= ACC_BANK_BIT:
+            m[WRITE_BANK + slot] = access_of(m, key, m[tag + T_ACCUMULATES])
+            note_execute_write(m, time, bank)
             m[N_ACC_WRITE] += m[P_DIM] * m[P_ACC_BYTES]
         else:
             m[N_SP_WRITE] += m[P_DIM] * m[P_IN_BYTES]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from simulator.engine_accumulator import access_of, dma_write_waits, note_dma_write
 from simulator.engine_compile import bits, compiled, inlined, least, most
 from simulator.engine_front import release, row_key
 from simulator.engine_memory import accept, answer
@@ -21,20 +22,22 @@ from simulator.engine_state import (
     D_FIRST, D_OFFSET, D_PER_BEAT, D_REPEATS, D_ROW, D_SCALED, D_SHIFT, D_SIZE, D_TRACKER, D_WIDE, G_LOAD_ACTIVE,
     G_LOAD_DMA_WAIT, G_LOAD_PAD_WAIT, G_RDMA_ACTIVE, G_RDMA_BYTES, G_RDMA_LATENCY, IN_FLIGHT, K_LEFT, K_SIZE, K_SLOT,
     K_START, K_VALID, LOAD, LOAD_CONFIG, LOAD_QUEUE, L_DONE_HEAD, L_HEAD, L_NEXT, L_POPPED, L_ROW, L_STATE, L_TAIL,
-    L_TRACKED, L_TRACKER, NEVER, N_ACC_WRITE, N_SP_WRITE, P_ACC_BANK_SHIFT, P_ACC_BYTES, P_BUS, P_DIM, P_IN_BYTES,
-    P_IN_FLIGHT, P_LATENCY, P_MEMORY_KIND, P_MEMORY_PORT, P_PER_BEAT, P_PORT, P_REQUEST, P_SCALE_LATENCY, P_SCALE_UNITS,
-    P_SP_BANK_SHIFT, P_SP_QUEUE, P_TRACKED, QUEUE_RING, Q_ACCUMULATE, Q_ADDRESS, Q_BLOCK, Q_BYTES, Q_LOCAL, Q_REPEATS,
-    Q_SCALED, Q_SIZE, Q_TIME, Q_TRACKER, Q_WIDE, RESPONSE, RESPONSES, ROW_QUEUE, R_ACTIVE, R_ADDRESS, R_BEATS, R_BYTES,
-    R_DONE, R_HEAD, R_ISSUED, R_LEFT, R_MEMORY_FREE, R_MERGER_FREE, R_NEXT, R_PORT_FREE, R_REQUESTS, R_TAIL, S_ISSUE_LD,
-    TRACKER, U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT, U_TIME, WRITE_BANK, WRITE_RING, WRITE_TIME, W_ACCUMULATES, W_BANK,
-    W_HEAD, W_LAST, W_NEXT, W_OUT, W_OUT_BEFORE, W_REPEAT, W_SCALE_BEFORE, W_SCALE_FREE, W_SENT, W_TAIL, W_TIME,
-    Z_ACCUMULATE, Z_BLOCK, Z_BYTES, Z_COLUMN, Z_COLUMNS, Z_HELD, Z_HELD_BYTES, Z_HELD_KEY, Z_HELD_LAST, Z_HELD_SINCE,
-    Z_LOCAL, Z_NEXT, Z_SINCE, Z_TRACKER, Z_VALID,
+    L_TRACKED, L_TRACKER, NEVER, N_ACC_WRITE, N_SP_WRITE, P_ACC_BANK_SHIFT, P_ACC_BYTES, P_ACC_PORTS, P_BUS, P_DIM,
+    P_IN_BYTES, P_IN_FLIGHT, P_LATENCY, P_MEMORY_KIND, P_MEMORY_PORT, P_PER_BEAT, P_PORT, P_REQUEST, P_SCALE_LATENCY,
+    P_SCALE_UNITS, P_SP_BANK_SHIFT, P_SP_QUEUE, P_TRACKED, QUEUE_RING, Q_ACCUMULATE, Q_ADDRESS, Q_BLOCK, Q_BYTES,
+    Q_LOCAL, Q_REPEATS, Q_SCALED, Q_SIZE, Q_TIME, Q_TRACKER, Q_WIDE, RESPONSE, RESPONSES, ROW_QUEUE, R_ACTIVE,
+    R_ADDRESS, R_BEATS, R_BYTES, R_DONE, R_HEAD, R_ISSUED, R_LEFT, R_MEMORY_FREE, R_MERGER_FREE, R_NEXT, R_PORT_FREE,
+    R_REQUESTS, R_TAIL, S_ISSUE_LD, TRACKER, U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT, U_TIME, WRITE_BANK, WRITE_RING,
+    WRITE_TIME, W_ACCUMULATES, W_BANK, W_HEAD, W_LAST, W_NEXT, W_OUT, W_OUT_BEFORE, W_REPEAT, W_SCALE_BEFORE,
+    W_SCALE_FREE, W_SENT, W_TAIL, W_TIME, Z_ACCUMULATE, Z_BLOCK, Z_BYTES, Z_COLUMN, Z_COLUMNS, Z_HELD,
+    Z_HELD_ACCUMULATE, Z_HELD_BYTES, Z_HELD_KEY, Z_HELD_LAST, Z_HELD_SINCE, Z_LOCAL, Z_NEXT, Z_SINCE, Z_TRACKER,
+    Z_VALID,
 )  # fmt: skip
 # isort: on
 
 
 SCALE_ONE = 0x3F800000
+BLOCKS_READS = 2
 IDLE, SENDING, LEAVING = 0, 1, 2
 
 
@@ -80,7 +83,7 @@ def _send_row(m, t, funct, rs1, rs2):  # type: ignore[no-untyped-def]
         m[Z_VALID], m[Z_SINCE], m[Z_COLUMN] = 1, t, 0
         m[Z_LOCAL], m[Z_COLUMNS] = row_key(local) + m[L_ROW], columns
         m[Z_BLOCK], m[Z_TRACKER] = m[config + C_BLOCK], m[L_TRACKER]
-        m[Z_BYTES], m[Z_ACCUMULATE] = columns * width, (local >> 30) & 1
+        m[Z_BYTES], m[Z_ACCUMULATE] = columns * width, (local >> 31) & (local >> 30) & 1
         m[Z_NEXT] = least(m[Z_NEXT], t + 1)
         return True
     if m[R_TAIL] - m[R_HEAD] >= m[P_SP_QUEUE] + 1:
@@ -329,6 +332,20 @@ def _credit(m, t, tracker, count):  # type: ignore[no-untyped-def]
         m[L_DONE_HEAD] = least(m[L_DONE_HEAD], t + 1) if m[L_DONE_HEAD] else t + 1
 
 
+@inlined
+def _write_accumulator(m, t, bank, key, accumulates):  # type: ignore[no-untyped-def]
+    """Write a row of the accumulator in cycle `t`; False if it must wait."""
+    if m[P_ACC_PORTS] == 1 or accumulates:
+        access = access_of(m, key, accumulates)
+        waits = dma_write_waits(m, t, access)
+        if waits:
+            if waits == BLOCKS_READS:
+                m[W_BANK], m[W_TIME], m[W_ACCUMULATES], m[W_LAST] = bank, t, 1, 0
+            return False
+        note_dma_write(m, t, access)
+    return True
+
+
 @compiled
 def write_row(m, t):  # type: ignore[no-untyped-def]
     """Write the row of a response due in cycle `t`, unless the execute controller writes its bank."""
@@ -337,6 +354,9 @@ def write_row(m, t):  # type: ignore[no-untyped-def]
     key = m[d + D_ROW] + m[d + D_BLOCK] * ((m[d + D_OFFSET] + m[W_SENT]) // row_bytes) + m[W_REPEAT]
     bank = bank_of(m, key)
     if (execute_writes(m, t) & (ACC_BANK_BIT * 2 - 1)) == bank and execute_writes(m, t) >= 0:
+        m[W_NEXT] = t + 1
+        return
+    if bank >= ACC_BANK_BIT and not _write_accumulator(m, t, bank, key, m[d + D_ACCUMULATE]):
         m[W_NEXT] = t + 1
         return
     m[W_BANK], m[W_TIME], m[W_ACCUMULATES] = bank, t, m[d + D_ACCUMULATE]
@@ -369,15 +389,19 @@ def zero_writer(m, t):  # type: ignore[no-untyped-def]
         bank = bank_of(m, m[Z_HELD_KEY])
         taken = m[W_TIME] == t and (m[W_BANK] == bank or m[W_LAST])
         execute = execute_writes(m, t)
-        if not taken and not (execute >= 0 and (execute & (ACC_BANK_BIT * 2 - 1)) == bank):
+        if taken or (execute >= 0 and (execute & (ACC_BANK_BIT * 2 - 1)) == bank):
+            taken = True
+        elif bank >= ACC_BANK_BIT:
+            taken = not _write_accumulator(m, t, bank, m[Z_HELD_KEY], m[Z_HELD_ACCUMULATE])
+        if not taken:
             m[Z_HELD] = 0
             m[N_ACC_WRITE if bank >= ACC_BANK_BIT else N_SP_WRITE] += m[P_DIM]
             if m[Z_HELD_LAST] > 0:
                 _credit(m, t, m[Z_HELD_LAST] - 1, m[Z_HELD_BYTES])
-            m[W_TIME], m[W_BANK] = t, bank
+            m[W_TIME], m[W_BANK], m[W_ACCUMULATES] = t, bank, m[Z_HELD_ACCUMULATE]
     if m[Z_VALID] and m[Z_SINCE] < t and not m[Z_HELD]:
         dim = m[P_DIM]
-        m[Z_HELD], m[Z_HELD_SINCE] = 1, t
+        m[Z_HELD], m[Z_HELD_SINCE], m[Z_HELD_ACCUMULATE] = 1, t, m[Z_ACCUMULATE]
         m[Z_HELD_KEY] = m[Z_LOCAL] + m[Z_BLOCK] * (m[Z_COLUMN] // dim)
         m[Z_COLUMN] += dim
         m[Z_HELD_LAST] = 0

@@ -19,6 +19,8 @@ ACCUMULATOR_KEY = 1 << 40
 """Local rows as one number: scratchpad row, or this plus the accumulator row; garbage is -1."""
 ACC_BANK_BIT = 1 << 20
 ACCUMULATES_BIT = 1 << 21
+ROW_SHIFT = 26
+"""Where a write of an accumulator row, as one word, holds the row; below stand its bank and whether it accumulates."""
 LOAD, EXECUTE, STORE = 0, 1, 2
 WAITING, COMPUTING, FLUSH, FLUSHING = range(4)
 PRELOAD_ONLY, MUL_PRELOAD, MUL_ONLY = range(3)
@@ -28,6 +30,7 @@ WRITE_RING = 2048
 RESPONSES = 1024
 FRONT_WIDTH = 8
 MOST_IN_FLIGHT = 256
+MOST_ACC_BANKS = 16
 
 # Parameters (p), from the accelerator and the memory.
 (
@@ -74,7 +77,7 @@ D_FIRST, D_SHIFT, D_BYTES, D_ROW, D_OFFSET, D_TRACKER, D_BLOCK, D_WIDE, D_REPEAT
 W_NEXT, W_HEAD, W_TAIL, W_SENT, W_REPEAT, W_OUT, W_SCALE_FREE, W_BANK, W_TIME, W_LAST, W_ACCUMULATES, \
     W_OUT_BEFORE, W_SCALE_BEFORE = range(320, 333)  # fmt: skip
 Z_NEXT, Z_VALID, Z_SINCE, Z_LOCAL, Z_COLUMNS, Z_COLUMN, Z_BLOCK, Z_TRACKER, Z_BYTES, Z_ACCUMULATE, \
-    Z_HELD, Z_HELD_SINCE, Z_HELD_KEY, Z_HELD_LAST, Z_HELD_BYTES = range(384, 399)  # fmt: skip
+    Z_HELD, Z_HELD_SINCE, Z_HELD_KEY, Z_HELD_LAST, Z_HELD_BYTES, Z_HELD_ACCUMULATE = range(384, 400)  # fmt: skip
 
 # Execute controller (x), unroller queue, command queue, tags, completions.
 (
@@ -96,6 +99,10 @@ T_MATCH, T_SLOT, T_KEY, T_ROWS, T_ACCUMULATES, T_ENTERED, T_LEFT, T_STRIDE, T_WS
     V_BYTES, V_BEATS, V_START
 ) = range(512, 548)  # fmt: skip
 I_KEY, I_ADDRESS, I_BYTES, I_STORE, I_QUEUED, I_READ, I_NORM, I_SCALE, I_ACCEPT, I_BANK, I_SIZE = range(11)
+
+# A single-ported accumulator bank: its state before cycle B_TIME; then, for each sub-bank, the rows that wait.
+B_TIME, B_LAST, B_SUB_BANK, B_BLOCKED, B_WAITING = range(5)
+B_SIZE = B_WAITING + 4
 
 # Counters (n).
 N_SP_READ, N_SP_WRITE, N_ACC_READ, N_ACC_WRITE, N_DEADLOCK = range(576, 581)
@@ -128,6 +135,9 @@ _TABLES = (
     ("MESH_DONE", TAG_RING, 2),
     ("WRITE_TIME", WRITE_RING, 1),
     ("WRITE_BANK", WRITE_RING, 1),
+    ("DMA_WRITE_TIME", WRITE_RING, 1),
+    ("DMA_WRITE", WRITE_RING, 1),
+    ("SUB_BANKS", MOST_ACC_BANKS, B_SIZE),
     ("STORE_QUEUE", QUEUE_RING, U_SIZE),
     ("ITEM", ITEMS, I_SIZE),
     ("ACKS", MOST_IN_FLIGHT, 1),
@@ -136,13 +146,15 @@ _TABLES = (
 _STARTS = np.cumsum([640] + [records * words for _, records, words in _TABLES]).tolist()
 (
     FRONT, MATMUL_QUEUE, UNROLLED, ENTRY, UNISSUED, LOAD_QUEUE, LOAD_CONFIG, TRACKER, ROW_QUEUE, IN_FLIGHT, RESPONSE,
-    UNROLLER, COMMANDS, TAGS, LEFT, MESH_DONE, WRITE_TIME, WRITE_BANK, STORE_QUEUE, ITEM, ACKS, STALLS, STATE_SIZE,
+    UNROLLER, COMMANDS, TAGS, LEFT, MESH_DONE, WRITE_TIME, WRITE_BANK, DMA_WRITE_TIME, DMA_WRITE, SUB_BANKS,
+    STORE_QUEUE, ITEM, ACKS, STALLS, STATE_SIZE,
 ) = _STARTS  # fmt: skip
 _START_IN_THE_PAST = (
     (FRONT, ENTRY),
     (IN_FLIGHT, RESPONSE),
     (LEFT, MESH_DONE),
     (WRITE_TIME, WRITE_BANK),
+    (DMA_WRITE_TIME, DMA_WRITE),
     (ACKS, STALLS),
 )
 
@@ -204,6 +216,7 @@ def new_machine(
     m[[X_LAST_OUT, W_TIME, X_READ_TIME, X_FIRED, L_POPPED, V_POPPED, X_LAST_ROW]] = PAST
     m[[S_ISSUE_LD, S_ISSUE_EX, S_ISSUE_ST, L_NEXT, R_NEXT, W_NEXT, Z_NEXT, X_NEXT, X_U_NEXT]] = NEVER
     m[[V_NEXT, V_D_NEXT, V_W_NEXT]] = NEVER
+    m[SUB_BANKS + B_LAST : SUB_BANKS + MOST_ACC_BANKS * B_SIZE : B_SIZE] = PAST
     ld, ex, st = int(m[P_LD_ENTRIES]), int(m[P_EX_ENTRIES]), int(m[P_ST_ENTRIES])
     m[S_FREE_LD] = (1 << ld) - 1
     m[S_FREE_EX] = ((1 << ex) - 1) << ld

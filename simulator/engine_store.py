@@ -9,6 +9,7 @@ the items before, so they are computed as soon as they are determined.
 
 from __future__ import annotations
 
+from simulator.engine_accumulator import read_waits
 from simulator.engine_compile import bits, compiled, least, most
 from simulator.engine_front import release, row_key
 from simulator.engine_load import bank_of, best_packet, execute_writes
@@ -19,14 +20,14 @@ from simulator.memory_state import M_LINE, OWN
 from simulator.engine_state import (
     ACCUMULATES_BIT, ACC_BANK_BIT, ACKS, G_STORE_ACTIVE, G_STORE_DMA_WAIT, G_STORE_PAD_WAIT, G_STORE_POOLING,
     G_WDMA_ACTIVE, G_WDMA_BYTES, G_WDMA_LATENCY, ITEM, ITEMS, I_ACCEPT, I_ADDRESS, I_BANK, I_BYTES, I_KEY, I_NORM,
-    I_QUEUED, I_READ, I_SCALE, I_SIZE, I_STORE, NEVER, N_ACC_READ, N_SP_READ, PAST, P_ACC_BYTES, P_ACC_SCALE, P_BUS,
-    P_DIM, P_IN_BYTES, P_IN_FLIGHT, P_LATENCY, P_MEMORY_KIND, P_MEMORY_PORT, P_PER_BEAT, P_PORT, P_READ_DELAY,
-    P_REQUEST, P_SP_QUEUE, QUEUE_RING, R_MEMORY_FREE, R_PORT_FREE, STORE, STORE_QUEUE, S_ISSUE_ST, S_STORES_OUT,
-    U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT, U_TIME, V_BEATS, V_BLOCK, V_BYTES, V_COLUMNS, V_DONE, V_D_NEXT, V_FIRED,
-    V_HEAD, V_ISSUED, V_LAST_ACK, V_LEFT, V_NEXT, V_PACKETS, V_POOL_COLUMNS, V_POOL_DIM, V_POOL_LEFT, V_POOL_ROWS,
-    V_POOL_SIZE, V_POOL_STEP, V_POOL_UPPER, V_POPPED, V_READY, V_REQUESTS, V_ROW, V_ROWS, V_SCALED, V_SENT, V_SLOT,
-    V_START, V_STATE, V_STRIDE, V_TAIL, V_TAKEN, V_W_ADDRESS, V_W_LEFT, V_W_NEXT, W_ACCUMULATES, W_BANK, W_TIME,
-    X_READS, X_READ_TIME,
+    I_QUEUED, I_READ, I_SCALE, I_SIZE, I_STORE, NEVER, N_ACC_READ, N_SP_READ, PAST, P_ACC_BYTES, P_ACC_PORTS,
+    P_ACC_SCALE, P_BUS, P_DIM, P_IN_BYTES, P_IN_FLIGHT, P_LATENCY, P_MEMORY_KIND, P_MEMORY_PORT, P_PER_BEAT, P_PORT,
+    P_READ_DELAY, P_REQUEST, P_SP_QUEUE, QUEUE_RING, R_MEMORY_FREE, R_PORT_FREE, STORE, STORE_QUEUE, S_ISSUE_ST,
+    S_STORES_OUT, U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT, U_TIME, V_BEATS, V_BLOCK, V_BYTES, V_COLUMNS, V_DONE,
+    V_D_NEXT, V_FIRED, V_HEAD, V_ISSUED, V_LAST_ACK, V_LEFT, V_NEXT, V_PACKETS, V_POOL_COLUMNS, V_POOL_DIM,
+    V_POOL_LEFT, V_POOL_ROWS, V_POOL_SIZE, V_POOL_STEP, V_POOL_UPPER, V_POPPED, V_READY, V_REQUESTS, V_ROW, V_ROWS,
+    V_SCALED, V_SENT, V_SLOT, V_START, V_STATE, V_STRIDE, V_TAIL, V_TAKEN, V_W_ADDRESS, V_W_LEFT, V_W_NEXT,
+    W_ACCUMULATES, W_BANK, W_TIME, X_READS, X_READ_TIME,
 )  # fmt: skip
 # isort: on
 
@@ -158,14 +159,16 @@ def store_controller(m, t):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _bank_busy(m, t, bank):  # type: ignore[no-untyped-def]
-    """Whether the DMA cannot read `bank` in cycle `t` because someone else uses its port."""
+def _bank_busy(m, t, bank, key):  # type: ignore[no-untyped-def]
+    """Whether the DMA cannot read row `key` of `bank` in cycle `t` because someone else uses its port."""
     execute = execute_writes(m, t)
     same = execute >= 0 and (execute & (ACC_BANK_BIT * 2 - 1)) == bank
     if bank >= ACC_BANK_BIT:
         if same and execute & ACCUMULATES_BIT:
             return True
-        return m[W_TIME] == t and m[W_BANK] == bank and m[W_ACCUMULATES] == 1
+        if m[W_TIME] == t and m[W_BANK] == bank and m[W_ACCUMULATES] == 1:
+            return True
+        return m[P_ACC_PORTS] == 1 and read_waits(m, t, key)
     if same or (m[W_TIME] == t and m[W_BANK] == bank):
         return True
     return m[X_READ_TIME] == t and (m[X_READS] >> bank) & 1 == 1
@@ -203,7 +206,7 @@ def dispatch(m, t):  # type: ignore[no-untyped-def]
         if m[oldest + I_BANK] == bank and m[oldest + I_ACCEPT] > t:
             m[V_D_NEXT] = m[oldest + I_ACCEPT]
             return
-    if bank >= 0 and _bank_busy(m, t, bank):
+    if bank >= 0 and _bank_busy(m, t, bank, m[item + I_KEY]):
         m[V_D_NEXT] = t + 1
         return
     m[item + I_READ] = t

@@ -27,6 +27,13 @@ class Array(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     matmuls_in_flight: int
     mesh_output_bits: int = 20
     """Bits of a partial sum as it leaves the mesh (spatialArrayOutputType in Configs.scala)."""
+    reads_accumulator: bool = True
+    """Whether operands may come from the accumulator (ex_read_from_acc, Configs.scala)."""
+    writes_scratchpad: bool = True
+    """Whether results may go to the scratchpad (ex_write_to_spad, Configs.scala)."""
+    adds_operand: bool = True
+    """Whether a weight-stationary compute may add a D operand, an output-stationary preload bring one
+    (not hardcode_d_to_garbage_addr, Configs.scala)."""
 
 
 class Scratchpad(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -14,62 +14,26 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from model_ir.errors import InputError
 from simulator.accelerator import Accelerator, Memory
 from simulator.command_check import check_next, new_check
 from simulator.cost import STALL_CAUSES, MemoryActivity, Result, Trace
 from simulator.engine_counters import counters_of
 from simulator.engine_front import queue_of
 from simulator.engine_kernel import DONE, PAUSED, run, start
+from simulator.engine_limits import check_machine
 from simulator.engine_window import pieces
 from simulator.memory_state import M_FETCHED, M_HITS, M_MISSED, M_ROW_HITS, M_ROW_MISSES, M_WRITTEN_BACK, new_memory
 from simulator.program import Program
 
 # isort: off
 from simulator.engine_state import (
-    FRONT_WIDTH, F_BASE, F_MORE, NEVER, N_ACC_READ, N_ACC_WRITE, N_SP_READ, N_SP_WRITE, R_BEATS, R_BYTES, R_REQUESTS,
-    SLOTS, STALLS, V_BEATS, V_BYTES, V_REQUESTS, X_BUSY, X_MACS, new_machine,
+    F_BASE, F_MORE, NEVER, N_ACC_READ, N_ACC_WRITE, N_SP_READ, N_SP_WRITE, R_BEATS, R_BYTES, R_REQUESTS, STALLS,
+    V_BEATS, V_BYTES, V_REQUESTS, X_BUSY, X_MACS, new_machine,
 )  # fmt: skip
 # isort: on
 
 
 UNITS = ("load", "execute", "store")
-
-
-def _check_machine(accelerator: Accelerator, memory: Memory, gap: int) -> None:
-    """Raise InputError for what the engine's state cannot hold."""
-    queues, name = accelerator.queues, accelerator.name
-    entries = queues.load_entries + queues.execute_entries + queues.store_entries
-    bytes_per_row = accelerator.dim * accelerator.input_bytes
-    limits = (
-        ("queues entries in all", entries, SLOTS - 2),
-        ("dma.requests_in_flight", accelerator.dma.requests_in_flight, 256),
-        ("array.rows", accelerator.dim, 128),
-        ("queues.command_entries", queues.command_entries, 60),
-        ("queues.front_queue_entries", queues.front_queue_entries, FRONT_WIDTH),
-        ("queues.front_queues", queues.front_queues, 8),
-        ("scratchpad.read_queue_cycles", accelerator.scratchpad.read_queue_cycles, 10),
-        ("array.matmuls_in_flight", accelerator.array.matmuls_in_flight, 32),
-    )
-    for field, value, limit in limits:
-        if value > limit:
-            raise InputError(f"{name}.{field}", "more than the engine holds", value=value, limit=limit)
-    if accelerator.dim < 4:
-        # ExecuteController.scala: two registers hold finished commands until they are reported, one a cycle; shorter
-        # operations overwrite them and the machine hangs.
-        raise InputError(f"{name}.array.rows", "the execute controller loses commands", value=accelerator.dim, limit=4)
-    if accelerator.array.rows != accelerator.array.columns:
-        raise InputError(f"{name}.array.columns", "the mesh must be square", value=accelerator.array.columns)
-    if accelerator.dma.bus_bytes > accelerator.dma.request_bytes or bytes_per_row < 1:
-        raise InputError(f"{name}.dma.bus_bytes", "wider than a request", value=accelerator.dma.bus_bytes)
-    for field, value, least in (
-        ("queues.front_queues", queues.front_queues, 3),
-        ("memory.latency_cycles", memory.latency_cycles, 1),
-        ("memory.cycles_per_beat", memory.cycles_per_beat, 1),
-        ("command_gap_cycles", gap, 0),
-    ):
-        if value < least:
-            raise InputError(f"{name}.{field}", "too small", value=value, limit=least)
 
 
 def _trace_of(intervals: npt.NDArray[np.int64], units: npt.NDArray[np.int8], span: tuple[int, int]) -> Trace:
@@ -150,7 +114,7 @@ def simulate(
     an illegal command (index and field) or a machine beyond the engine's limits.
     """
     memory = memory or accelerator.memory
-    _check_machine(accelerator, memory, command_gap_cycles)
+    check_machine(accelerator, memory, command_gap_cycles)
     whole = isinstance(program, Program)
     start_index, end_index = trace_commands or (0, 0)
     span = (max(0, start_index), min(len(program), end_index) if isinstance(program, Program) else end_index)

@@ -235,16 +235,21 @@ def decide(m, t):  # type: ignore[no-untyped-def]
         if held > 1:
             c1 = COMMANDS + (head + 1) % QUEUE_RING * U_SIZE
             d = np.int64(-1) if m[c0 + U_VARIANT] == SECOND_PRELOAD else _key(m[c0 + U_RS1])
-            if not _hazard(m, t, d, _key(m[c1 + U_RS1]), _key(m[c1 + U_RS2])):
+            if not m[P_HAZARDS] or not _hazard(m, t, d, _key(m[c1 + U_RS1]), _key(m[c1 + U_RS2])):
                 _begin(m, t, PRELOAD_ONLY, head)
                 return
     else:
         op = MUL_ONLY
-        if held > 2:
+        # The third command matters for its operand where that is read early, and for hazards.
+        early = m[X_A_T] if m[X_WS] else (1 - m[X_A_T]) | m[X_B_T]
+        if held == 2 and not (early or m[P_HAZARDS]):
+            if m[COMMANDS + (head + 1) % QUEUE_RING * U_SIZE + U_FUNCT] == 6:
+                op = MUL_PRELOAD
+        elif held > 2:
             c1, c2 = COMMANDS + (head + 1) % QUEUE_RING * U_SIZE, COMMANDS + (head + 2) % QUEUE_RING * U_SIZE
             if m[c1 + U_FUNCT] == 6:
                 d = np.int64(-1) if m[c1 + U_VARIANT] == SECOND_PRELOAD else _key(m[c1 + U_RS1])
-                if not _hazard(m, t, d, _key(m[c2 + U_RS1]), _key(m[c2 + U_RS2])):
+                if not m[P_HAZARDS] or not _hazard(m, t, d, _key(m[c2 + U_RS1]), _key(m[c2 + U_RS2])):
                     op = MUL_PRELOAD
         _begin(m, t, op, head)
         return

@@ -198,6 +198,8 @@ def _parameters(accelerator: Accelerator, memory: Memory, gap: int, trace: tuple
         P_IN_BYTES: accelerator.input_bytes,
         P_ACC_BYTES: accelerator.accumulator_bytes,
         P_SP_QUEUE: accelerator.scratchpad.read_queue_cycles,
+        # ExecuteController.scala, raw_hazards_are_impossible: results and operands share no memory.
+        P_HAZARDS: int(array.reads_accumulator or array.writes_scratchpad),
         P_TRACE_FROM: trace[0],
         P_TRACE_TO: trace[1],
         P_MEMORY_KIND: CACHED if memory.cache else OWN,

@@ -168,8 +168,6 @@ def notes_of(runs: Sequence[LayerRun], accelerator: Accelerator) -> tuple[str, .
     """What a reader must know before believing the numbers: what was assumed, skipped or costed by formula."""
     bits = accelerator.array.input_bits
     notes = [f"Every tensor is costed as int{bits} with int{accelerator.array.accumulator_bits} accumulation."]
-    if accelerator.accumulator.ports == 1:
-        notes.append("The single-ported accumulator is timed as a two-ported one.")
     formula = sum(run.result is None and run.where != "view" for run in runs)
     if formula:
         notes.append(f"{formula} layer(s) do not run as commands; a formula costs them (column costed_by).")

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
+from model_ir.errors import InputError
 from simulator.accelerator import Accelerator, Memory
 from simulator.command_check import check_next, new_check
 from simulator.cost import STALL_CAUSES, MemoryActivity, Result, Trace

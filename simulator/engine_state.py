@@ -38,8 +38,8 @@ MOST_ACC_BANKS = 16
     P_REQUEST, P_IN_FLIGHT, P_PORT, P_LATENCY, P_PER_BEAT, P_LD_QUEUE, P_ST_QUEUE, P_EX_QUEUE, P_LD_ENTRIES,
     P_EX_ENTRIES, P_ST_ENTRIES, P_FRONT, P_FRONT_ENTRIES, P_ACC_SCALE, P_ACC_PORTS, P_SUB_BANKS, P_ACC_LATENCY,
     P_SCALE_LATENCY, P_SCALE_UNITS, P_GAP, P_TRACKED, P_IN_BYTES, P_ACC_BYTES, P_SP_QUEUE, P_TRACE_FROM, P_TRACE_TO,
-    P_MEMORY_KIND, P_MEMORY_PORT
-) = range(37)  # fmt: skip
+    P_MEMORY_KIND, P_MEMORY_PORT, P_HAZARDS,
+) = range(38)  # fmt: skip
 
 # Front end (f): the host's commands up to the unrollers (times only, one ring of cycles a queue in `front`), then the
 # queue before LoopMatmul (`matmul_queue`, B) and the one before the reservation station (`unrolled`, C).

@@ -42,7 +42,7 @@ def test_matmul_equals_numpy_in_both_dataflows(rows, columns, depth, dataflow, a
     result = image[c_at - BASE :][: rows * columns * 4].view(np.int32).reshape(rows, columns)
     if dataflow == isa.OUTPUT_STATIONARY:
         expected = a.astype(np.int64) @ b.astype(np.int64)
-        np.testing.assert_array_equal(result, np.clip(expected, -(1 << 19), (1 << 19) - 1))
+        np.testing.assert_array_equal(result, (expected + (1 << 19)) % (1 << 20) - (1 << 19))
     else:
         np.testing.assert_array_equal(result, a.astype(np.int32) @ b.astype(np.int32))
 
@@ -214,3 +214,128 @@ def test_a_machine_of_other_widths_is_refused():
     machine = msgspec.structs.replace(gemmini(), array=msgspec.structs.replace(gemmini().array, input_bits=16))
     with pytest.raises(InputError, match="int8"):
         execute(isa.program_of([]), machine, np.zeros(1, np.uint8), BASE)
+
+
+def stored_pixels(spread):
+    """16 accumulator rows of 4 columns, each row its own number, stored with config_st's `spread`."""
+    image = np.full(8192, 99, np.uint8)
+    image[:256] = np.repeat(np.arange(16, dtype=np.int32), 4).view(np.uint8)
+    run(
+        [
+            isa.config_ld(stride_bytes=16),
+            isa.config_st(stride_bytes=4, **spread),
+            isa.mvin(BASE, ACC, 4, 16),
+            isa.mvout(BASE + 4096, ACC, 4, 2),
+        ],
+        image,
+    )
+    return image[4096:].reshape(-1, 4)
+
+
+def test_one_dimensional_mvout_spreads_pixels_over_rows_of_the_image():
+    pixels = stored_pixels({"pool_size": 1, "pool_out_dim": 5, "out_rows": 3, "out_columns": 2})
+    expected = np.full((15, 4), 99)
+    for row in range(3):
+        expected[5 * row : 5 * row + 2] = np.arange(2 * row, 2 * row + 2)[:, None]
+    np.testing.assert_array_equal(pixels[:15], expected)
+    plain = stored_pixels({})
+    assert plain[:3, 0].tolist() == [0, 1, 99]
+
+
+def test_pixels_repeat_up_the_scratchpad_and_to_the_right():
+    image = np.zeros(4096, np.uint8)
+    image[:12] = np.arange(1, 13)
+    run(
+        [
+            isa.config_ld(stride_bytes=3, pixel_repeats=3),
+            isa.config_st(stride_bytes=16),
+            isa.mvin(BASE, 1, 3, 4),
+            isa.mvout(BASE + 1024, 0, 16, 5),
+        ],
+        image,
+    )
+    rows = image[1024:1104].reshape(5, 16)
+    pixel = image[:12].reshape(4, 3)
+    for row in range(5):
+        for copy in range(3):
+            # Local row r is pixel r - 1; its copy c lies c rows above, c pixels to the right.
+            source = row + copy - 1
+            expected = pixel[source] if 0 <= source < 4 else np.zeros(3)
+            np.testing.assert_array_equal(rows[row, 3 * copy : 3 * copy + 3], expected)
+
+
+def test_operands_from_the_accumulator_come_scaled_and_rectified():
+    rng = np.random.default_rng(9)
+    values = rng.integers(-400, 400, (16, 16), dtype=np.int32)
+    image, (a_at, b_at, c_at) = image_with(values, random_matrix(rng, 16, 16), 1024)
+    full = {"stationary_columns": 16, "stationary_rows": 16, "result_columns": 16, "result_rows": 16}
+    funct, rs1, rs2 = isa.config_ex(activation=isa.RELU)
+    run(
+        [
+            (funct, rs1 & 0xFFFFFFFF | isa.float_bits(0.25) << 32, rs2),
+            isa.config_ld(stride_bytes=64),
+            isa.config_ld(stride_bytes=16, load_id=1),
+            isa.config_st(stride_bytes=64),
+            isa.mvin(a_at, ACC, 16, 16),
+            isa.mvin(b_at, 0, 16, 16, load_id=1),
+            isa.preload(0, ACC | 32, **full),
+            isa.compute_preloaded(ACC, isa.GARBAGE, a_columns=16, a_rows=16, other_columns=16, other_rows=16),
+            isa.mvout(c_at, ACC | 32 | FULL, 16, 16),
+        ],
+        image,
+    )
+    a = numpy_scaled(np.maximum(values, 0), 0.25).astype(np.int32)
+    b = image[b_at - BASE :][:256].view(np.int8).reshape(16, 16).astype(np.int32)
+    np.testing.assert_array_equal(image[c_at - BASE :][:1024].view(np.int32).reshape(16, 16), a @ b)
+
+
+def test_partial_sums_wrap_at_the_meshs_output_bits():
+    """33 x 128 x 128 is past 2^19 for a depth of 48; the sum of one block is not (PE.scala, MacUnit)."""
+    depth = 48
+    image, (a_at, b_at, c_at) = image_with(
+        np.full((16, depth), -128, np.int8), np.full((depth, 16), -128, np.int8), 1024
+    )
+    commands = tiled_matmul((16, 16, depth), (a_at, b_at, c_at), dataflow=isa.OUTPUT_STATIONARY)
+    run(commands, image)
+    result = image[c_at - BASE :][:1024].view(np.int32)
+    assert set(result.tolist()) == {depth * 128 * 128 - (1 << 20)}
+
+
+@pytest.mark.parametrize(("scale", "expected"), [(float("nan"), 127), (float("inf"), 127), (float("-inf"), -128)])
+def test_a_scale_that_is_no_number_converts_as_the_rtl_does(scale, expected):
+    image = np.zeros(4096, np.uint8)
+    image[:64] = np.full(16, 3, np.int32).view(np.uint8)
+    load, store = isa.config_ld(stride_bytes=64), isa.config_st(stride_bytes=16, scale=scale)
+    run([load, store, isa.mvin(BASE, ACC, 16, 1), isa.mvout(BASE + 1024, ACC, 16, 1)], image)
+    assert image[1024:1040].view(np.int8).tolist() == [expected] * 16
+
+
+def test_a_scale_of_all_ones_keeps_the_last():
+    image = np.zeros(4096, np.uint8)
+    image[:64] = np.full(16, 3, np.int32).view(np.uint8)
+    keep = (isa.CONFIG, isa.CONFIG_ST, 0xFFFFFFFF << 32 | 16)
+    load, store = isa.config_ld(stride_bytes=64), isa.config_st(stride_bytes=16, scale=4.0)
+    run([load, store, keep, isa.mvin(BASE, ACC, 16, 1), isa.mvout(BASE + 1024, ACC, 16, 1)], image)
+    assert image[1024:1040].view(np.int8).tolist() == [12] * 16
+
+
+@pytest.mark.parametrize(
+    ("commands", "named"),
+    [
+        ([isa.config_st(stride_bytes=16, pool_stride=1, out_rows=2, out_columns=2)], r"pool_size: .*value 0 rows"),
+        ([isa.config_st(stride_bytes=16, pool_size=2, pool_stride=1, out_rows=2)], "out_rows: .*value 0 pixels"),
+        ([isa.config_st(stride_bytes=16, activation=3)], "activation the machine does not have"),
+        ([isa.config_ld(stride_bytes=16, pixel_repeats=4), isa.mvin(BASE, 0, 5, 1)], "repeated pixels .*20 columns"),
+        ([isa.config_ld(stride_bytes=16, pixel_repeats=2), isa.mvin(BASE, ACC, 5, 1)], "repeated pixels"),
+        ([isa.config_ld(stride_bytes=16, block_stride=8), isa.mvin(BASE, 0, 17, 9)], "overlap .*8 rows, limit 9 rows"),
+        ([isa.config_ex(dataflow=0, c_stride=2), isa.preload(0, ACC, stationary_columns=1, stationary_rows=1,
+                                                             result_columns=1, result_rows=2)], "c_stride: .*2 rows"),
+    ],
+)  # fmt: skip
+def test_illegal_fields_are_named_with_value_and_unit(commands, named):
+    with pytest.raises(InputError, match=named):
+        run(commands, np.zeros(1024, np.uint8))
+
+
+def test_one_block_needs_no_stride_between_blocks():
+    run([isa.config_ld(stride_bytes=16, block_stride=1), isa.mvin(BASE, 0, 16, 16)], np.zeros(1024, np.uint8))

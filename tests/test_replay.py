@@ -138,7 +138,7 @@ BAD_ROWS = {
     "commands of another kind": ('{"name": "n", "commands": {"0": 1}}', "commands: must be a list"),
     "a command that is no list": ('{"name": "n", "commands": ["0ab"]}', ":1 n: command 0: must be a list"),
     "two words": ('{"name": "n", "commands": [["0", "1"]]}', "command 0: needs funct, rs1 and rs2"),
-    "bad hexadecimal": ('{"name": "n", "commands": [["0", "1", "0"], ["0", "2g", "0"]]}', "command 1 rs1: not a number"),
+    "bad hexadecimal": ('{"name": "n", "commands": [["0", "1", "0"], ["0", "g", "0"]]}', "command 1 rs1: not a number"),
     "negative": ('{"name": "n", "commands": [["0", "-1", "0"]]}', "command 0 rs1: not a number"),
     "a sign of another script": ('{"name": "n", "commands": [["٣", "0", "0"]]}', "command 0 funct: not a number"),
     "a fraction": ('{"name": "n", "commands": [[0, 1.5, 0]]}', "command 0 rs1: must be an integer"),

@@ -1,8 +1,8 @@
 """Functional mode: carries the int8 / int32 VALUES of a Program through scratchpad, array and accumulator. No timing.
 
 Commands take effect in program order, which is what Gemmini's reservation station guarantees to software; loops are
-unrolled first. Arithmetic is that of the RTL: `functional_move` for loads and stores, `functional_array` for the mesh, `normaliser` for the
-I-BERT functions.
+unrolled first. Arithmetic is that of the RTL: `functional_move` for loads and stores, `functional_array` for the mesh,
+`normaliser` for the I-BERT functions.
 """
 
 from __future__ import annotations

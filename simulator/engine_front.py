@@ -21,9 +21,9 @@ from simulator.engine_state import (
     L_NEXT, L_POPPED, L_TAIL, MATMUL_QUEUE, NEVER, PLAIN, P_ACC_BANK_SHIFT, P_DIM, P_EX_ENTRIES, P_FRONT,
     P_FRONT_ENTRIES, P_GAP, P_LD_ENTRIES, P_LD_QUEUE, P_ST_ENTRIES, P_ST_QUEUE, QUEUE_RING, STORE, STORE_QUEUE,
     S_A_STRIDE, S_A_T, S_BLOCK0, S_C_STRIDE, S_FREE_LD, S_HEAD_LD, S_ISSUE_EX, S_ISSUE_LD, S_ISSUE_ST, S_LAST_BUSY,
-    S_POOLED, S_SOLITARY, S_STORES_OUT, S_TAIL_LD, S_VALID, UNISSUED, UNROLLED, UNROLLER, U_FUNCT, U_RS1, U_RS2,
-    U_SIZE, U_SLOT, U_TIME, U_VARIANT, V_HEAD, V_NEXT, V_POPPED, V_TAIL, X_UQ_HEAD, X_UQ_START, X_UQ_TAIL, X_U_NEXT,
-    Y_COMMAND, Y_FUNCT, Y_IN, Y_OUT, Y_RS1, Y_RS2, Y_SIZE, Y_SOURCE,
+    S_POOLED, S_SOLITARY, S_TAIL_LD, S_VALID, UNISSUED, UNROLLED, UNROLLER, U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT,
+    U_TIME, U_VARIANT, V_HEAD, V_NEXT, V_POPPED, V_TAIL, X_UQ_HEAD, X_UQ_START, X_UQ_TAIL, X_U_NEXT, Y_COMMAND,
+    Y_FUNCT, Y_IN, Y_OUT, Y_RS1, Y_RS2, Y_SIZE, Y_SOURCE,
 )  # fmt: skip
 # isort: on
 
@@ -379,12 +379,11 @@ def issue(m, t):  # type: ignore[no-untyped-def]
         slot = _head_ready(m, t, STORE)
         m[S_ISSUE_ST] = t + 1 if slot == TOO_YOUNG else NEVER
         room = m[V_TAIL] - m[V_HEAD] + (1 if m[V_POPPED] == t else 0) < m[P_ST_QUEUE]
-        if slot >= 0 and m[S_STORES_OUT] == 0 and room:
+        if slot >= 0 and room:
             config = m[ENTRY + slot * E_SIZE + E_FUNCT] == 0
             _push(m, STORE_QUEUE, m[V_TAIL], slot, t)
             m[V_TAIL] += 1
             m[V_NEXT] = least(m[V_NEXT], t + 1)
-            m[S_STORES_OUT] += 0 if config else 1
             _after_issue(m, t, slot, STORE, config)
         elif slot >= 0 and m[V_POPPED] == t:
             m[S_ISSUE_ST] = t + 1

@@ -4,7 +4,8 @@
 A mvout becomes items, one block of one row (or one pooling window element) each. An item passes four queues in order:
 dispatched (its bank is read), through the normaliser's queue, into the scale pipeline, and into the writer, which
 sends a row as write packets once its last block has arrived. Times downstream of the bank read depend on nothing but
-the items before, so they are computed as soon as they are determined.
+the items before, so they are computed as soon as they are determined. A mvout is complete when its last item is read;
+the next may begin before that, as the controller tracks several.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from simulator.memory_state import M_LINE, OWN
 from simulator.engine_state import (
     ACCUMULATES_BIT, ACC_BANK_BIT, ACKS, G_STORE_ACTIVE, G_STORE_DMA_WAIT, G_STORE_PAD_WAIT, G_STORE_POOLING,
     G_WDMA_ACTIVE, G_WDMA_BYTES, G_WDMA_LATENCY, ITEM, ITEMS, I_ACCEPT, I_ADDRESS, I_BANK, I_BYTES, I_KEY, I_NORM,
-    I_QUEUED, I_READ, I_SCALE, I_SIZE, I_STORE, NEVER, N_ACC_READ, N_SP_READ, PAST, P_ACC_BYTES, P_ACC_PORTS,
-    P_ACC_SCALE, P_BUS, P_DIM, P_IN_BYTES, P_IN_FLIGHT, P_LATENCY, P_MEMORY_KIND, P_MEMORY_PORT, P_PER_BEAT, P_PORT,
-    P_READ_DELAY, P_REQUEST, P_SP_QUEUE, QUEUE_RING, R_MEMORY_FREE, R_PORT_FREE, STORE, STORE_QUEUE, S_ISSUE_ST,
-    S_STORES_OUT, U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT, U_TIME, V_BEATS, V_BLOCK, V_BYTES, V_COLUMNS, V_DONE,
-    V_D_NEXT, V_FIRED, V_HEAD, V_ISSUED, V_LAST_ACK, V_LEFT, V_NEXT, V_PACKETS, V_POOL_COLUMNS, V_POOL_DIM,
-    V_POOL_LEFT, V_POOL_ROWS, V_POOL_SIZE, V_POOL_STEP, V_POOL_UPPER, V_POPPED, V_READY, V_REQUESTS, V_ROW, V_ROWS,
-    V_SCALED, V_SENT, V_SLOT, V_START, V_STATE, V_STRIDE, V_TAIL, V_TAKEN, V_W_ADDRESS, V_W_LEFT, V_W_NEXT,
-    W_ACCUMULATES, W_BANK, W_TIME, X_READS, X_READ_TIME,
+    I_QUEUED, I_READ, I_SCALE, I_SIZE, I_STORE, NEVER, N_ACC_READ, N_SP_READ, O_LEFT, O_SIZE, O_SLOT, O_START, PAST,
+    P_ACC_BYTES, P_ACC_PORTS, P_ACC_SCALE, P_BUS, P_DIM, P_IN_BYTES, P_IN_FLIGHT, P_LATENCY, P_MEMORY_KIND,
+    P_MEMORY_PORT, P_PER_BEAT, P_PORT, P_READ_DELAY, P_REQUEST, P_SP_QUEUE, P_TRACKED, QUEUE_RING, R_MEMORY_FREE,
+    R_PORT_FREE, STORE, STORES, STORE_QUEUE, STORE_RING, S_ISSUE_ST, U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT, U_TIME,
+    V_BEATS, V_BLOCK, V_BYTES, V_CLOSED, V_COLUMNS, V_DONE, V_D_NEXT, V_FIRED, V_HEAD, V_ISSUED, V_LAST_ACK, V_NEXT,
+    V_OPENED, V_PACKETS, V_POOL_COLUMNS, V_POOL_DIM, V_POOL_LEFT, V_POOL_ROWS, V_POOL_SIZE, V_POOL_STEP, V_POOL_UPPER,
+    V_POPPED, V_READ, V_READY, V_REQUESTS, V_ROW, V_ROWS, V_SCALED, V_SENT, V_STATE, V_STRIDE, V_TAIL, V_TAKEN,
+    V_W_ADDRESS, V_W_LEFT, V_W_NEXT, W_ACCUMULATES, W_BANK, W_TIME, X_READS, X_READ_TIME,
 )  # fmt: skip
 # isort: on
 
@@ -128,13 +129,15 @@ def store_controller(m, t):  # type: ignore[no-untyped-def]
         _pop(m, t)
         return
     if m[V_STATE] == IDLE:
-        if m[V_LEFT] > 0 or m[V_DONE]:
+        if m[V_OPENED] - m[V_CLOSED] == m[P_TRACKED]:
             return
         m[V_STATE], m[V_ROW], m[V_BLOCK] = SENDING, 0, 0
-        m[V_LEFT], m[V_SLOT], m[V_START] = _items_of(m, rs2), m[record + U_SLOT], t
+        store = STORES + m[V_OPENED] % STORE_RING * O_SIZE
+        m[store + O_LEFT], m[store + O_SLOT], m[store + O_START] = _items_of(m, rs2), m[record + U_SLOT], t
+        m[V_OPENED] += 1
         m[V_TAKEN] = m[V_SENT]
         m[G_STORE_DMA_WAIT] -= t
-        m[G_STORE_PAD_WAIT] -= t + m[V_LEFT] - 1
+        m[G_STORE_PAD_WAIT] -= t + m[store + O_LEFT] - 1
     # The dispatch queue holds two items; the one leaving this cycle still counts.
     waiting = m[V_SENT] - m[V_FIRED]
     if m[V_FIRED] > 0 and m[ITEM + (m[V_FIRED] - 1) % ITEMS * I_SIZE + I_READ] == t:
@@ -215,9 +218,11 @@ def dispatch(m, t):  # type: ignore[no-untyped-def]
     if bank >= 0:
         row = m[P_DIM] * (m[P_ACC_BYTES] if bank >= ACC_BANK_BIT else m[P_IN_BYTES])
         m[N_ACC_READ if bank >= ACC_BANK_BIT else N_SP_READ] += row
-    m[V_LEFT] -= 1
-    if m[V_LEFT] == 0:
-        m[V_DONE] = t + 1
+    store = STORES + m[V_READ] % STORE_RING * O_SIZE
+    m[store + O_LEFT] -= 1
+    if m[store + O_LEFT] == 0:
+        m[V_READ] += 1
+        m[V_DONE] = m[V_DONE] if m[V_DONE] else t + 1
     if m[V_FIRED] != m[V_SENT]:
         m[V_D_NEXT] = t + 1
     advance(m)
@@ -338,9 +343,10 @@ def writer(m, memory, t):  # type: ignore[no-untyped-def]
 
 @compiled
 def complete_store(m, t):  # type: ignore[no-untyped-def]
-    """Complete the mvout whose last item was read; returns its slot and start cycle."""
-    m[V_DONE] = 0
-    m[S_STORES_OUT] -= 1
+    """Complete the oldest mvout whose last item was read; returns its slot and start cycle."""
+    store = STORES + m[V_CLOSED] % STORE_RING * O_SIZE
+    m[V_CLOSED] += 1
+    m[V_DONE] = t + 1 if m[V_CLOSED] < m[V_READ] else 0
     m[V_NEXT] = least(m[V_NEXT], t + 1)
-    release(m, t, m[V_SLOT], STORE)
-    return m[V_SLOT], m[V_START]
+    release(m, t, m[store + O_SLOT], STORE)
+    return m[store + O_SLOT], m[store + O_START]

@@ -39,6 +39,11 @@ READ_BY_THE_HARDWARE = {
         "STORE_ACTIVE_CYCLE": 105, "STORE_SCRATCHPAD_WAIT_CYCLE": 42, "WDMA_ACTIVE_CYCLE": 64,
         "RESERVATION_STATION_ACTIVE_CYCLES": 114, "WDMA_BYTES_SENT": 1024, "WDMA_TOTAL_LATENCY": 160,
     },
+    "mvout_full_width_16x16_x16_L1": {
+        "STORE_DMA_WAIT_CYCLE": 45, "STORE_ACTIVE_CYCLE": 933, "STORE_SCRATCHPAD_WAIT_CYCLE": 738,
+        "WDMA_ACTIVE_CYCLE": 1024, "RESERVATION_STATION_ACTIVE_CYCLES": 1008, "WDMA_BYTES_SENT": 16384,
+        "WDMA_TOTAL_LATENCY": 2560,
+    },
 }  # fmt: skip
 """Values that COUNTER_OP commands read back from the RTL's own counters after each row; all others of COUNTERS were 0
 (RESERVATION_STATION_FULL_CYCLES also counted idle cycles before and after)."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from simulator.engine_compile import bits, compiled, inlined, least, most
 from simulator.engine_front import release, row_key
-from simulator.engine_load import bank_of
+from simulator.engine_rows import bank_of
 
 # isort: off
 from simulator.engine_state import (

@@ -13,7 +13,7 @@ from simulator.engine_accumulator import access_of, note_execute_write
 from simulator.engine_compile import compiled, inlined, least, most
 from simulator.engine_decide import decide
 from simulator.engine_front import release
-from simulator.engine_load import bank_of, execute_writes
+from simulator.engine_rows import bank_of, execute_writes
 
 # isort: off
 from simulator.engine_state import (

@@ -10,7 +10,8 @@ from simulator.engine_compile import compiled, least, most
 from simulator.engine_decide import unroll
 from simulator.engine_execute import complete_execute, execute, fire_row, next_completion
 from simulator.engine_front import advance_front, allocate, issue, queue_of
-from simulator.engine_load import complete_load, load_controller, reader, write_row, zero_writer
+from simulator.engine_load import complete_load, load_controller, reader, zero_writer
+from simulator.engine_rows import write_row
 from simulator.engine_store import complete_store, dispatch, store_controller, writer
 
 # isort: off
@@ -105,6 +106,8 @@ def _stream(m, t, until):  # type: ignore[no-untyped-def]
         t += 1
         if m[W_NEXT] <= t:
             write_row(m, t)
+            # A row passed on lets the memory answer on, which frees a number for the next request.
+            until = least(until, least(m[R_NEXT], m[V_W_NEXT]))
         if m[X_NEXT] <= t and not fire_row(m, t):
             execute(m, t)
         if m[X_FIRED] != t:

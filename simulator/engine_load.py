@@ -1,59 +1,39 @@
-"""Load path of the engine: load controller, DMA reader, and the writers of its rows (LoadController, DMA, Scratchpad
-.scala).
+"""Load path of the engine: load controller, DMA reader and zero writer (LoadController, DMA, ZeroWriter .scala).
 
-Rows of a mvin leave the controller one a cycle, the reader splits them into aligned power-of-two requests, the memory
-answers in the order of requests, and every answered row is written to its bank unless the execute controller writes
-that bank in the same cycle.
+Rows of a mvin leave the controller one a cycle, and the reader splits them into aligned power-of-two requests, whose
+answers `engine_rows` brings to the banks.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from simulator.engine_accumulator import access_of, dma_write_waits, note_dma_write
 from simulator.engine_compile import bits, compiled, inlined, least, most
 from simulator.engine_front import release, row_key
 from simulator.engine_memory import accept, answer
+from simulator.engine_rows import answered, bank_of, credit, executing_on, may_write_accumulator
 from simulator.memory_state import CACHED, OWN
 
 # isort: off
 from simulator.engine_state import (
-    ACCUMULATOR_KEY, ACC_BANK_BIT, C_BLOCK, C_SCALE, C_SHRINK, C_SIZE, C_STRIDE, D_ACCUMULATE, D_BLOCK, D_BYTES,
-    D_FIRST, D_OFFSET, D_PER_BEAT, D_REPEATS, D_ROW, D_SCALED, D_SHIFT, D_SIZE, D_TRACKER, D_WIDE, G_LOAD_ACTIVE,
+    ACC_BANK_BIT, C_BLOCK, C_SCALE, C_SHRINK, C_SIZE, C_STRIDE, D_ACCUMULATE, D_BEATS, D_BLOCK, D_BYTES, D_NUMBER,
+    D_OFFSET, D_PER_BEAT, D_READY, D_REPEATS, D_ROW, D_SCALED, D_SHIFT, D_SIZE, D_TRACKER, D_WIDE, G_LOAD_ACTIVE,
     G_LOAD_DMA_WAIT, G_LOAD_PAD_WAIT, G_RDMA_ACTIVE, G_RDMA_BYTES, G_RDMA_LATENCY, IN_FLIGHT, K_LEFT, K_SIZE, K_SLOT,
     K_START, K_VALID, LOAD, LOAD_CONFIG, LOAD_QUEUE, L_DONE_HEAD, L_HEAD, L_NEXT, L_POPPED, L_ROW, L_STATE, L_TAIL,
-    L_TRACKED, L_TRACKER, NEVER, N_ACC_WRITE, N_SP_WRITE, P_ACC_BANK_SHIFT, P_ACC_BYTES, P_ACC_PORTS, P_BUS, P_DIM,
-    P_IN_BYTES, P_IN_FLIGHT, P_LATENCY, P_MEMORY_KIND, P_MEMORY_PORT, P_PER_BEAT, P_PORT, P_REQUEST, P_SCALE_LATENCY,
-    P_SCALE_UNITS, P_SP_BANK_SHIFT, P_SP_QUEUE, P_TRACKED, QUEUE_RING, Q_ACCUMULATE, Q_ADDRESS, Q_BLOCK, Q_BYTES,
-    Q_LOCAL, Q_REPEATS, Q_SCALED, Q_SIZE, Q_TIME, Q_TRACKER, Q_WIDE, RESPONSE, RESPONSES, ROW_QUEUE, R_ACTIVE,
-    R_ADDRESS, R_BEATS, R_BYTES, R_DONE, R_HEAD, R_ISSUED, R_LEFT, R_MEMORY_FREE, R_MERGER_FREE, R_NEXT, R_PORT_FREE,
-    R_REQUESTS, R_TAIL, S_ISSUE_LD, TRACKER, U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT, U_TIME, WRITE_BANK, WRITE_RING,
-    WRITE_TIME, W_ACCUMULATES, W_BANK, W_HEAD, W_LAST, W_NEXT, W_OUT, W_OUT_BEFORE, W_REPEAT, W_SCALE_BEFORE,
-    W_SCALE_FREE, W_SENT, W_TAIL, W_TIME, Z_ACCUMULATE, Z_BLOCK, Z_BYTES, Z_COLUMN, Z_COLUMNS, Z_HELD,
-    Z_HELD_ACCUMULATE, Z_HELD_BYTES, Z_HELD_KEY, Z_HELD_LAST, Z_HELD_SINCE, Z_LOCAL, Z_NEXT, Z_SINCE, Z_TRACKER,
-    Z_VALID,
+    L_TRACKED, L_TRACKER, NEVER, N_ACC_WRITE, N_SP_WRITE, P_ACC_BYTES, P_BUS, P_DIM, P_IN_BYTES, P_IN_FLIGHT,
+    P_LATENCY, P_MEMORY_KIND, P_MEMORY_PORT, P_PER_BEAT, P_PORT, P_REQUEST, P_SP_QUEUE, P_TRACKED, QUEUE_RING,
+    Q_ACCUMULATE, Q_ADDRESS, Q_BLOCK, Q_BYTES, Q_LOCAL, Q_REPEATS, Q_SCALED, Q_SIZE, Q_TIME, Q_TRACKER, Q_WIDE,
+    RESPONSE, RESPONSES, ROW_QUEUE, R_ACTIVE, R_ADDRESS, R_BEATS, R_BYTES, R_DONE, R_HEAD, R_ISSUED, R_LEFT, R_NEXT,
+    R_PORT_FREE, R_REQUESTS, R_TAIL, S_ISSUE_LD, TRACKER, U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT, U_TIME, W_ACCUMULATES,
+    W_ACC_BANK, W_ACC_TIME, W_BANK, W_LAST_TIME, W_TAIL, W_TIME, Z_ACCUMULATE, Z_BLOCK, Z_BYTES, Z_COLUMN, Z_COLUMNS,
+    Z_HELD, Z_HELD_ACCUMULATE, Z_HELD_BYTES, Z_HELD_KEY, Z_HELD_LAST, Z_HELD_SINCE, Z_LOCAL, Z_NEXT, Z_SINCE,
+    Z_TRACKER, Z_VALID,
 )  # fmt: skip
 # isort: on
 
 
 SCALE_ONE = 0x3F800000
-BLOCKS_READS = 2
 IDLE, SENDING, LEAVING = 0, 1, 2
-
-
-@inlined
-def bank_of(m, key):  # type: ignore[no-untyped-def]
-    """Bank of a local row key: scratchpad bank number, or accumulator bank number plus ACC_BANK_BIT."""
-    if key >= ACCUMULATOR_KEY:
-        return ACC_BANK_BIT | ((key - ACCUMULATOR_KEY) >> m[P_ACC_BANK_SHIFT])
-    return key >> m[P_SP_BANK_SHIFT]
-
-
-@inlined
-def execute_writes(m, t):  # type: ignore[no-untyped-def]
-    """Bank the execute controller writes in cycle `t` with its accumulate bit, -1 if none."""
-    slot = t % WRITE_RING
-    return m[WRITE_BANK + slot] if m[WRITE_TIME + slot] == t else np.int64(-1)
 
 
 @inlined
@@ -196,26 +176,6 @@ def _oldest(m):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _swap_responses(m, one, other):  # type: ignore[no-untyped-def]
-    for field in range(D_SIZE):
-        m[one + field], m[other + field] = m[other + field], m[one + field]
-
-
-@compiled
-def _overtake(m):  # type: ignore[no-untyped-def]
-    """The youngest response passes those that come later; a response that has begun is never one of them."""
-    position = m[W_TAIL] - 1
-    while position > m[W_HEAD]:
-        here, before = RESPONSE + position % RESPONSES * D_SIZE, RESPONSE + (position - 1) % RESPONSES * D_SIZE
-        if m[before + D_FIRST] <= m[here + D_FIRST]:
-            return
-        _swap_responses(m, here, before)
-        position -= 1
-    m[W_OUT], m[W_SCALE_FREE] = m[W_OUT_BEFORE], m[W_SCALE_BEFORE]
-    first_row(m)
-
-
-@compiled
 def _request(m, memory, t, number):  # type: ignore[no-untyped-def]
     """Issue one read request of the current row in cycle `t`, as transaction `number`, and schedule its response."""
     q = ROW_QUEUE + (m[R_ACTIVE] - 1) * Q_SIZE
@@ -223,32 +183,22 @@ def _request(m, memory, t, number):  # type: ignore[no-untyped-def]
     beats = size // m[P_BUS]
     # Two queue stages to the port (tlb_q, translate_q in DMA.scala), then the buffers.
     at_port, per_beat = most(t + 2 + m[P_PORT], m[R_PORT_FREE]), m[P_PER_BEAT]
-    # The merger takes the next response once this one is read and passed on; when the last useful beat is the one
-    # before the last, both end in one cycle and it notices a cycle later (BeatMerger.scala).
-    late = per_beat == 1 and (m[R_ADDRESS] % size + useful - 1) // m[P_BUS] == beats - 2
     if m[P_MEMORY_KIND] == OWN:
-        first = most(at_port + m[P_LATENCY], m[R_MEMORY_FREE])
-        arrival = most(first + m[P_PORT], m[R_MERGER_FREE])
-        m[R_MEMORY_FREE] = most(first, arrival - m[P_PORT]) + beats * per_beat
+        ready = at_port + m[P_LATENCY]
     else:
         at_port = accept(memory, at_port, 1)
-        not_before = m[R_MERGER_FREE] - m[P_PORT]
-        first, per_beat = answer(
-            memory, m[P_MEMORY_PORT], at_port, m[R_ADDRESS], size, False, False, not_before, 1 if late else 0
-        )
-        arrival = first + m[P_PORT]
+        ready, per_beat = answer(memory, m[P_MEMORY_PORT], at_port, m[R_ADDRESS], size, False, False)
     m[R_PORT_FREE] = at_port + 1
-    m[R_MERGER_FREE] = arrival + (beats - 1) * per_beat + (2 if late else 1)
     d = RESPONSE + m[W_TAIL] % RESPONSES * D_SIZE
     row_bytes = m[P_DIM] * (m[P_ACC_BYTES] if m[q + Q_WIDE] else m[P_IN_BYTES])
-    m[d + D_FIRST], m[d + D_SHIFT], m[d + D_BYTES] = arrival, m[R_ADDRESS] & (size - 1), useful
+    m[d + D_READY], m[d + D_BEATS], m[d + D_PER_BEAT], m[d + D_NUMBER] = ready, beats, per_beat, number
+    m[d + D_SHIFT], m[d + D_BYTES] = m[R_ADDRESS] & (size - 1), useful
     m[d + D_ROW] = m[q + Q_LOCAL] + m[q + Q_BLOCK] * (m[R_DONE] // row_bytes)
     m[d + D_OFFSET], m[d + D_TRACKER], m[d + D_BLOCK] = m[R_DONE] % row_bytes, m[q + Q_TRACKER], m[q + Q_BLOCK]
     m[d + D_WIDE], m[d + D_REPEATS], m[d + D_SCALED] = m[q + Q_WIDE], m[q + Q_REPEATS], m[q + Q_SCALED]
-    m[d + D_ACCUMULATE], m[d + D_PER_BEAT] = m[q + Q_ACCUMULATE], per_beat
-    last = arrival + (beats - 1) * per_beat
-    m[IN_FLIGHT + number] = last + 1
-    m[G_RDMA_LATENCY] += last - t
+    m[d + D_ACCUMULATE] = m[q + Q_ACCUMULATE]
+    m[IN_FLIGHT + number] = NEVER
+    m[G_RDMA_LATENCY] -= t
     # The reader adds a request's bytes at each of its beats (total_bytes_read in DMA.scala).
     m[G_RDMA_BYTES] += size * beats
     m[R_ISSUED] += 1
@@ -258,13 +208,7 @@ def _request(m, memory, t, number):  # type: ignore[no-untyped-def]
     m[R_ADDRESS] += useful
     m[R_DONE] += useful
     m[R_LEFT] -= useful
-    if m[W_HEAD] == m[W_TAIL]:
-        m[W_TAIL] += 1
-        first_row(m)
-    else:
-        m[W_TAIL] += 1
-        if m[P_MEMORY_KIND] == CACHED:
-            _overtake(m)
+    answered(m, t)
 
 
 @compiled
@@ -297,108 +241,24 @@ def reader(m, memory, t):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _schedule_row(m):  # type: ignore[no-untyped-def]
-    """Earliest cycle in which the next row of the current response can be written."""
-    d = RESPONSE + m[W_HEAD] % RESPONSES * D_SIZE
-    row_bytes = m[P_DIM] * (m[P_ACC_BYTES] if m[d + D_WIDE] else m[P_IN_BYTES])
-    needed = least(m[W_SENT] + row_bytes, m[d + D_BYTES])
-    beat = (m[d + D_SHIFT] + needed - 1) // m[P_BUS]
-    out = most(m[d + D_FIRST] + beat * m[d + D_PER_BEAT] + 1, m[W_OUT] + 1)
-    # Input register; with the int8 scaler, also its entry and the pixel repeater (VectorScalarMultiplier.scala).
-    delay = 1 if m[d + D_WIDE] else 3
-    if m[d + D_SCALED]:
-        lanes = (m[P_DIM] + m[P_SCALE_UNITS] - 1) // m[P_SCALE_UNITS]
-        start = most(out + 2, m[W_SCALE_FREE])
-        m[W_SCALE_FREE] = start + lanes
-        delay = start + lanes + m[P_SCALE_LATENCY] + 1 - out
-    m[W_OUT] = out
-    m[W_NEXT] = most(out + delay, m[W_TIME] + 1)
-
-
-@compiled
-def first_row(m):  # type: ignore[no-untyped-def]
-    """Begin the response at the head."""
-    m[W_OUT_BEFORE], m[W_SCALE_BEFORE] = m[W_OUT], m[W_SCALE_FREE]
-    m[W_SENT], m[W_REPEAT] = 0, m[RESPONSE + m[W_HEAD] % RESPONSES * D_SIZE + D_REPEATS]
-    _schedule_row(m)
-
-
-@compiled
-def _credit(m, t, tracker, count):  # type: ignore[no-untyped-def]
-    """Bytes of a mvin have been written in cycle `t`."""
-    m[TRACKER + tracker * K_SIZE + K_LEFT] -= count
-    if m[TRACKER + tracker * K_SIZE + K_LEFT] == 0:
-        m[TRACKER + tracker * K_SIZE + K_VALID] = 2
-        m[L_DONE_HEAD] = least(m[L_DONE_HEAD], t + 1) if m[L_DONE_HEAD] else t + 1
-
-
-@inlined
-def _write_accumulator(m, t, bank, key, accumulates):  # type: ignore[no-untyped-def]
-    """Write a row of the accumulator in cycle `t`; False if it must wait."""
-    if m[P_ACC_PORTS] == 1 or accumulates:
-        access = access_of(m, key, accumulates)
-        waits = dma_write_waits(m, t, access)
-        if waits:
-            if waits == BLOCKS_READS:
-                m[W_BANK], m[W_TIME], m[W_ACCUMULATES], m[W_LAST] = bank, t, 1, 0
-            return False
-        note_dma_write(m, t, access)
-    return True
-
-
-@compiled
-def write_row(m, t):  # type: ignore[no-untyped-def]
-    """Write the row of a response due in cycle `t`, unless the execute controller writes its bank."""
-    d = RESPONSE + m[W_HEAD] % RESPONSES * D_SIZE
-    row_bytes = m[P_DIM] * (m[P_ACC_BYTES] if m[d + D_WIDE] else m[P_IN_BYTES])
-    key = m[d + D_ROW] + m[d + D_BLOCK] * ((m[d + D_OFFSET] + m[W_SENT]) // row_bytes) + m[W_REPEAT]
-    bank = bank_of(m, key)
-    if (execute_writes(m, t) & (ACC_BANK_BIT * 2 - 1)) == bank and execute_writes(m, t) >= 0:
-        m[W_NEXT] = t + 1
-        return
-    if bank >= ACC_BANK_BIT and not _write_accumulator(m, t, bank, key, m[d + D_ACCUMULATE]):
-        m[W_NEXT] = t + 1
-        return
-    m[W_BANK], m[W_TIME], m[W_ACCUMULATES] = bank, t, m[d + D_ACCUMULATE]
-    sent = least(m[W_SENT] + row_bytes - (m[d + D_OFFSET] if m[W_SENT] == 0 else 0), m[d + D_BYTES])
-    counter = N_ACC_WRITE if bank >= ACC_BANK_BIT else N_SP_WRITE
-    m[counter] += sent - m[W_SENT]
-    m[W_LAST] = 0
-    if m[W_REPEAT] > 0:
-        m[W_REPEAT] -= 1
-        m[W_NEXT] = t + 1
-        return
-    m[W_SENT] = sent
-    m[W_REPEAT] = m[d + D_REPEATS]
-    if sent < m[d + D_BYTES]:
-        _schedule_row(m)
-        return
-    m[W_LAST] = 1
-    _credit(m, t, m[d + D_TRACKER], m[d + D_BYTES])
-    m[W_HEAD] += 1
-    if m[W_HEAD] == m[W_TAIL]:
-        m[W_NEXT] = NEVER
-    else:
-        first_row(m)
-
-
-@compiled
 def zero_writer(m, t):  # type: ignore[no-untyped-def]
     """One cycle of the zero writer: its held block goes to the bank if free, the next block takes its place."""
     if m[Z_HELD] and m[Z_HELD_SINCE] < t:
         bank = bank_of(m, m[Z_HELD_KEY])
-        taken = m[W_TIME] == t and (m[W_BANK] == bank or m[W_LAST])
-        execute = execute_writes(m, t)
-        if taken or (execute >= 0 and (execute & (ACC_BANK_BIT * 2 - 1)) == bank):
+        taken = (m[W_TIME] == t and m[W_BANK] == bank) or (m[W_ACC_TIME] == t and m[W_ACC_BANK] == bank)
+        if taken or m[W_LAST_TIME] == t or executing_on(m, t, bank):
             taken = True
         elif bank >= ACC_BANK_BIT:
-            taken = not _write_accumulator(m, t, bank, m[Z_HELD_KEY], m[Z_HELD_ACCUMULATE])
+            taken = not may_write_accumulator(m, t, bank, m[Z_HELD_KEY], m[Z_HELD_ACCUMULATE])
         if not taken:
             m[Z_HELD] = 0
             m[N_ACC_WRITE if bank >= ACC_BANK_BIT else N_SP_WRITE] += m[P_DIM]
             if m[Z_HELD_LAST] > 0:
-                _credit(m, t, m[Z_HELD_LAST] - 1, m[Z_HELD_BYTES])
-            m[W_TIME], m[W_BANK], m[W_ACCUMULATES] = t, bank, m[Z_HELD_ACCUMULATE]
+                credit(m, t, m[Z_HELD_LAST] - 1, m[Z_HELD_BYTES])
+            if bank >= ACC_BANK_BIT:
+                m[W_ACC_TIME], m[W_ACC_BANK], m[W_ACCUMULATES] = t, bank, m[Z_HELD_ACCUMULATE]
+            else:
+                m[W_TIME], m[W_BANK] = t, bank
     if m[Z_VALID] and m[Z_SINCE] < t and not m[Z_HELD]:
         dim = m[P_DIM]
         m[Z_HELD], m[Z_HELD_SINCE], m[Z_HELD_ACCUMULATE] = 1, t, m[Z_ACCUMULATE]

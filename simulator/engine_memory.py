@@ -182,15 +182,14 @@ def _reserve(memory, port, now, earliest, cycles):  # type: ignore[no-untyped-de
 
 
 @compiled
-def answer(memory, port, taken, address, size, is_write, whole, not_before, extra):  # type: ignore[no-untyped-def]
+def answer(memory, port, taken, address, size, is_write, whole):  # type: ignore[no-untyped-def]
     """(cycle of the first beat of the answer at the port, cycles a beat) of a request taken in cycle `taken`.
 
-    `size` bytes at `address`, `whole` if a write covers a line; the port takes no answer before cycle `not_before` and
-    needs `extra` cycles after it.
+    `size` bytes at `address`, `whole` if a write covers a line.
     """
     beats = np.int64(1) if is_write else size // memory[M_BUS]
     if memory[M_KIND] != CACHED:
-        first = most(most(taken + memory[M_LATENCY], memory[M_FREE]), not_before)
+        first = most(taken + memory[M_LATENCY], memory[M_FREE])
         memory[M_FREE] = first + beats * memory[M_PER_BEAT]
         return first, memory[M_PER_BEAT]
     line = address // memory[M_LINE]
@@ -202,5 +201,5 @@ def answer(memory, port, taken, address, size, is_write, whole, not_before, extr
     ready, beat_cycles = _look_up(memory, line, at, whole, is_write)
     if is_write:
         beat_cycles = np.int64(1)
-    first = _reserve(memory, port, taken, ready, (beats - 1) * beat_cycles + 1 + extra)
+    first = _reserve(memory, port, taken, ready, (beats - 1) * beat_cycles + 1)
     return first, beat_cycles

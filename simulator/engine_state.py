@@ -28,6 +28,10 @@ PLAIN, FIRST_PRELOAD, FIRST_COMPUTE, SECOND_PRELOAD = range(4)
 SLOTS = QUEUE_RING = TAG_RING = ITEMS = 64
 WRITE_RING = 2048
 RESPONSES = 1024
+BEAT_RING = 256
+NARROW = WIDE = 8
+"""Records of the rows in the input scaler; the one behind them is the accumulator's register."""
+NARROW_DEPTH = 5
 FRONT_WIDTH = 8
 MOST_IN_FLIGHT = 256
 MOST_ACC_BANKS = 16
@@ -68,15 +72,22 @@ K_VALID, K_SLOT, K_LEFT, K_START, K_SIZE = range(5)
 # Reader (r): the row being requested; responses wait in `responses` until their beats arrive.
 (
     R_NEXT, R_HEAD, R_TAIL, R_ACTIVE, R_ADDRESS, R_LEFT, R_DONE, R_ROW, R_ISSUED, R_PORT_FREE, R_MEMORY_FREE,
-    R_REQUESTS, R_BYTES, R_BEATS, R_MERGER_FREE
-) = range(256, 271)  # fmt: skip
+    R_REQUESTS, R_BYTES, R_BEATS
+) = range(256, 270)  # fmt: skip
 Q_ADDRESS, Q_BYTES, Q_LOCAL, Q_TRACKER, Q_BLOCK, Q_WIDE, Q_REPEATS, Q_SCALED, Q_ACCUMULATE, Q_TIME, Q_SIZE = range(11)
-D_FIRST, D_SHIFT, D_BYTES, D_ROW, D_OFFSET, D_TRACKER, D_BLOCK, D_WIDE, D_REPEATS, D_SCALED, D_ACCUMULATE, \
-    D_PER_BEAT, D_SIZE = range(13)  # fmt: skip
+D_READY, D_BEATS, D_PER_BEAT, D_NUMBER, D_SHIFT, D_BYTES, D_ROW, D_OFFSET, D_TRACKER, D_BLOCK, D_WIDE, D_REPEATS, \
+    D_SCALED, D_ACCUMULATE, D_SIZE = range(15)  # fmt: skip
 
-# DMA row writer (w) and zero writer (z).
-W_NEXT, W_HEAD, W_TAIL, W_SENT, W_REPEAT, W_OUT, W_SCALE_FREE, W_BANK, W_TIME, W_LAST, W_ACCUMULATES, \
-    W_OUT_BEFORE, W_SCALE_BEFORE = range(320, 333)  # fmt: skip
+# The way of answers to the banks (w): responses at the port, in the shared buffer and in the merger; rows in the input
+# scaler (narrow) and in the accumulator's register (wide). Beats (a) are counted as they pass each place, their cycles
+# lie in `beat_port` and `beat_moved`, those of reads alone in `beat_own` and `beat_merged`. Zero writer (z).
+(
+    W_NEXT, W_HEAD, W_TAIL, W_PORT, W_SHARED, W_PORT_NEXT, W_BUSY, W_FREE, W_SENT, W_MERGE_NEXT, W_NARROW_HEAD,
+    W_NARROW_TAIL, W_NARROW_NEXT, W_NARROW_AT, W_HELD, W_REPEATED, W_WIDE_HEAD, W_WIDE_TAIL, W_WIDE_NEXT, W_SCALE_FREE,
+    W_BANK, W_TIME, W_ACC_BANK, W_ACC_TIME, W_ACCUMULATES, W_LAST_TIME, A_PASSED, A_LEFT, A_MOVED, A_PENDING, A_OWN,
+    A_MERGED, A_ACK_READY
+) = range(320, 353)  # fmt: skip
+J_KEY, J_READY, J_REPEATS, J_ACCUMULATE, J_TRACKER, J_LAST, J_BYTES, J_SIZE = range(8)
 Z_NEXT, Z_VALID, Z_SINCE, Z_LOCAL, Z_COLUMNS, Z_COLUMN, Z_BLOCK, Z_TRACKER, Z_BYTES, Z_ACCUMULATE, \
     Z_HELD, Z_HELD_SINCE, Z_HELD_KEY, Z_HELD_LAST, Z_HELD_BYTES, Z_HELD_ACCUMULATE = range(384, 400)  # fmt: skip
 
@@ -130,6 +141,11 @@ _TABLES = (
     ("ROW_QUEUE", 16, Q_SIZE),
     ("IN_FLIGHT", MOST_IN_FLIGHT, 1),
     ("RESPONSE", RESPONSES, D_SIZE),
+    ("BEAT_PORT", BEAT_RING, 1),
+    ("BEAT_MOVED", BEAT_RING, 1),
+    ("BEAT_OWN", BEAT_RING, 1),
+    ("BEAT_MERGED", BEAT_RING, 1),
+    ("ROWS", NARROW + 1, J_SIZE),
     ("UNROLLER", 4, U_SIZE),
     ("COMMANDS", QUEUE_RING, U_SIZE),
     ("TAGS", TAG_RING, T_SIZE),
@@ -149,12 +165,14 @@ _TABLES = (
 _STARTS = np.cumsum([640] + [records * words for _, records, words in _TABLES]).tolist()
 (
     FRONT, MATMUL_QUEUE, UNROLLED, ENTRY, UNISSUED, LOAD_QUEUE, LOAD_CONFIG, TRACKER, ROW_QUEUE, IN_FLIGHT, RESPONSE,
+    BEAT_PORT, BEAT_MOVED, BEAT_OWN, BEAT_MERGED, ROWS,
     UNROLLER, COMMANDS, TAGS, LEFT, MESH_DONE, WRITE_TIME, WRITE_BANK, DMA_WRITE_TIME, DMA_WRITE, SUB_BANKS,
     STORE_QUEUE, ITEM, STORES, ACKS, STALLS, STATE_SIZE,
 ) = _STARTS  # fmt: skip
 _START_IN_THE_PAST = (
     (FRONT, ENTRY),
     (IN_FLIGHT, RESPONSE),
+    (BEAT_PORT, ROWS),
     (LEFT, MESH_DONE),
     (WRITE_TIME, WRITE_BANK),
     (DMA_WRITE_TIME, DMA_WRITE),
@@ -218,8 +236,10 @@ def new_machine(
         m[slot] = value
     for start, end in _START_IN_THE_PAST:
         m[start:end] = PAST
+    m[[W_ACC_TIME, W_LAST_TIME, W_NARROW_AT, A_ACK_READY]] = PAST
     m[[X_LAST_OUT, W_TIME, X_READ_TIME, X_FIRED, L_POPPED, V_POPPED, X_LAST_ROW]] = PAST
     m[[S_ISSUE_LD, S_ISSUE_EX, S_ISSUE_ST, L_NEXT, R_NEXT, W_NEXT, Z_NEXT, X_NEXT, X_U_NEXT]] = NEVER
+    m[[W_PORT_NEXT, W_NARROW_NEXT, W_WIDE_NEXT, W_MERGE_NEXT]] = NEVER
     m[[V_NEXT, V_D_NEXT, V_W_NEXT]] = NEVER
     m[SUB_BANKS + B_LAST : SUB_BANKS + MOST_ACC_BANKS * B_SIZE : B_SIZE] = PAST
     ld, ex, st = int(m[P_LD_ENTRIES]), int(m[P_EX_ENTRIES]), int(m[P_ST_ENTRIES])

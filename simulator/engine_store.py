@@ -13,22 +13,24 @@ from __future__ import annotations
 from simulator.engine_accumulator import read_waits
 from simulator.engine_compile import bits, compiled, least, most
 from simulator.engine_front import release, row_key
-from simulator.engine_load import bank_of, best_packet, execute_writes
+from simulator.engine_load import best_packet
 from simulator.engine_memory import accept, answer
+from simulator.engine_rows import answered, bank_of, execute_writes
 from simulator.memory_state import M_LINE, OWN
 
 # isort: off
 from simulator.engine_state import (
-    ACCUMULATES_BIT, ACC_BANK_BIT, ACKS, G_STORE_ACTIVE, G_STORE_DMA_WAIT, G_STORE_PAD_WAIT, G_STORE_POOLING,
-    G_WDMA_ACTIVE, G_WDMA_BYTES, G_WDMA_LATENCY, ITEM, ITEMS, I_ACCEPT, I_ADDRESS, I_BANK, I_BYTES, I_KEY, I_NORM,
-    I_QUEUED, I_READ, I_SCALE, I_SIZE, I_STORE, NEVER, N_ACC_READ, N_SP_READ, O_LEFT, O_SIZE, O_SLOT, O_START, PAST,
-    P_ACC_BYTES, P_ACC_PORTS, P_ACC_SCALE, P_BUS, P_DIM, P_IN_BYTES, P_IN_FLIGHT, P_LATENCY, P_MEMORY_KIND,
-    P_MEMORY_PORT, P_PER_BEAT, P_PORT, P_READ_DELAY, P_REQUEST, P_SP_QUEUE, P_TRACKED, QUEUE_RING, R_MEMORY_FREE,
-    R_PORT_FREE, STORE, STORES, STORE_QUEUE, STORE_RING, S_ISSUE_ST, U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT, U_TIME,
-    V_BEATS, V_BLOCK, V_BYTES, V_CLOSED, V_COLUMNS, V_DONE, V_D_NEXT, V_FIRED, V_HEAD, V_ISSUED, V_LAST_ACK, V_NEXT,
-    V_OPENED, V_PACKETS, V_POOL_COLUMNS, V_POOL_DIM, V_POOL_LEFT, V_POOL_ROWS, V_POOL_SIZE, V_POOL_STEP, V_POOL_UPPER,
-    V_POPPED, V_READ, V_READY, V_REQUESTS, V_ROW, V_ROWS, V_SCALED, V_SENT, V_STATE, V_STRIDE, V_TAIL, V_TAKEN,
-    V_W_ADDRESS, V_W_LEFT, V_W_NEXT, W_ACCUMULATES, W_BANK, W_TIME, X_READS, X_READ_TIME,
+    ACCUMULATES_BIT, ACC_BANK_BIT, ACKS, A_ACK_READY, D_BEATS, D_NUMBER, D_PER_BEAT, D_READY, D_SIZE, G_STORE_ACTIVE,
+    G_STORE_DMA_WAIT, G_STORE_PAD_WAIT, G_STORE_POOLING, G_WDMA_ACTIVE, G_WDMA_BYTES, G_WDMA_LATENCY, ITEM, ITEMS,
+    I_ACCEPT, I_ADDRESS, I_BANK, I_BYTES, I_KEY, I_NORM, I_QUEUED, I_READ, I_SCALE, I_SIZE, I_STORE, NEVER, N_ACC_READ,
+    N_SP_READ, O_LEFT, O_SIZE, O_SLOT, O_START, P_ACC_BYTES, P_ACC_PORTS, P_ACC_SCALE, P_BUS, P_DIM, P_IN_BYTES,
+    P_IN_FLIGHT, P_LATENCY, P_MEMORY_KIND, P_MEMORY_PORT, P_PER_BEAT, P_PORT, P_READ_DELAY, P_REQUEST, P_SP_QUEUE,
+    P_TRACKED, QUEUE_RING, RESPONSE, RESPONSES, R_PORT_FREE, STORE, STORES, STORE_QUEUE, STORE_RING, S_ISSUE_ST,
+    U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT, U_TIME, V_BEATS, V_BLOCK, V_BYTES, V_CLOSED, V_COLUMNS, V_DONE, V_D_NEXT,
+    V_FIRED, V_HEAD, V_ISSUED, V_NEXT, V_OPENED, V_PACKETS, V_POOL_COLUMNS, V_POOL_DIM, V_POOL_LEFT, V_POOL_ROWS,
+    V_POOL_SIZE, V_POOL_STEP, V_POOL_UPPER, V_POPPED, V_READ, V_READY, V_REQUESTS, V_ROW, V_ROWS, V_SCALED, V_SENT,
+    V_STATE, V_STRIDE, V_TAIL, V_TAKEN, V_W_ADDRESS, V_W_LEFT, V_W_NEXT, W_ACCUMULATES, W_ACC_BANK, W_ACC_TIME, W_BANK,
+    W_TAIL, W_TIME, X_READS, X_READ_TIME,
 )  # fmt: skip
 # isort: on
 
@@ -169,7 +171,7 @@ def _bank_busy(m, t, bank, key):  # type: ignore[no-untyped-def]
     if bank >= ACC_BANK_BIT:
         if same and execute & ACCUMULATES_BIT:
             return True
-        if m[W_TIME] == t and m[W_BANK] == bank and m[W_ACCUMULATES] == 1:
+        if m[W_ACC_TIME] == t and m[W_ACC_BANK] == bank and m[W_ACCUMULATES] == 1:
             return True
         return m[P_ACC_PORTS] == 1 and read_waits(m, t, key)
     if same or (m[W_TIME] == t and m[W_BANK] == bank):
@@ -299,7 +301,7 @@ def writer(m, memory, t):  # type: ignore[no-untyped-def]
     """Send the next write packet of the writer's row in cycle `t`, when a transaction number is free."""
     free = m[ACKS + m[V_PACKETS] % m[P_IN_FLIGHT]] + 1
     if free > t:
-        m[V_W_NEXT] = free
+        m[V_W_NEXT] = least(free, NEVER)
         return
     size, useful = best_packet(m[V_W_ADDRESS], m[V_W_LEFT], m[P_BUS], m[P_REQUEST])
     beats = size // m[P_BUS]
@@ -307,22 +309,27 @@ def writer(m, memory, t):  # type: ignore[no-untyped-def]
     if beats > 1:
         # The packet's own number counts as taken from its second beat on (DMA.scala, xactBusy.andR).
         in_use = m[ACKS + (m[V_PACKETS] + 1) % m[P_IN_FLIGHT]] + 1
+        if in_use >= NEVER:
+            m[V_W_NEXT] = NEVER
+            return
         last = most(t + 1, in_use) + beats - 2
     at_port = most(t + 2 + m[P_PORT], m[R_PORT_FREE])
     at_port = most(last + 2 + m[P_PORT], at_port + beats - 1)
-    if m[P_MEMORY_KIND] == OWN:
-        acknowledged = most(at_port + m[P_LATENCY], m[R_MEMORY_FREE])
-        m[R_MEMORY_FREE] = acknowledged + m[P_PER_BEAT]
-    else:
+    ready = at_port + m[P_LATENCY]
+    if m[P_MEMORY_KIND] != OWN:
         at_port = accept(memory, at_port, beats)
         whole = useful == size and size == memory[M_LINE]
-        acknowledged, _ = answer(memory, m[P_MEMORY_PORT], at_port, m[V_W_ADDRESS], size, True, whole, PAST, 0)
+        ready, _ = answer(memory, m[P_MEMORY_PORT], at_port, m[V_W_ADDRESS], size, True, whole)
         # Answers of writes are taken in the order of the writes.
-        acknowledged = most(acknowledged, m[V_LAST_ACK] - m[P_PORT] + 1)
+        ready = most(ready, m[A_ACK_READY] + 1)
+        m[A_ACK_READY] = ready
     m[R_PORT_FREE] = at_port + 1
-    m[ACKS + m[V_PACKETS] % m[P_IN_FLIGHT]] = acknowledged + m[P_PORT]
-    m[V_LAST_ACK] = acknowledged + m[P_PORT]
-    m[G_WDMA_LATENCY] += m[V_LAST_ACK] - t
+    d = RESPONSE + m[W_TAIL] % RESPONSES * D_SIZE
+    m[d + D_READY], m[d + D_BEATS], m[d + D_PER_BEAT] = ready, 0, m[P_PER_BEAT]
+    m[d + D_NUMBER] = m[V_PACKETS] % m[P_IN_FLIGHT]
+    m[ACKS + m[d + D_NUMBER]] = NEVER
+    m[G_WDMA_LATENCY] -= t
+    answered(m, t)
     m[G_WDMA_BYTES] += size
     m[V_PACKETS] += 1
     m[V_REQUESTS] += 1

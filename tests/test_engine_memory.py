@@ -25,7 +25,6 @@ from simulator.memory_state import (
     M_ROW_HITS,
     M_ROW_MISSES,
     M_WRITTEN_BACK,
-    PAST,
     later_run,
     new_memory,
 )
@@ -69,9 +68,7 @@ def served(requests, memory):
     first, at = [], 0
     for gap, line, beats, is_write in requests:
         at = accept(state, at + gap, beats if is_write else 1)
-        cycle, _ = answer(
-            state, 0, at, BASE + LINE * line, beats * BUS, is_write, is_write and beats * BUS == LINE, PAST, 0
-        )
+        cycle, _ = answer(state, 0, at, BASE + LINE * line, beats * BUS, is_write, is_write and beats * BUS == LINE)
         first.append(cycle)
     return np.array(first), state
 
@@ -170,7 +167,7 @@ def test_no_two_answers_share_a_cycle_of_the_way_back(requests):
     at, taken = 0, set()
     for gap, line, beats, _ in reads:
         at = accept(state, at + gap, 1)
-        cycle, per_beat = answer(state, 0, at, BASE + LINE * line, beats * BUS, False, False, PAST, 0)
+        cycle, per_beat = answer(state, 0, at, BASE + LINE * line, beats * BUS, False, False)
         beats_at = set(range(cycle, cycle + (beats - 1) * per_beat + 1))
         assert not beats_at & taken
         taken |= beats_at
@@ -182,15 +179,13 @@ def test_hits_are_never_slower_than_misses(requests):
     roomy = small(ways=64)
     state = new_memory(roomy, BUS)
     for line in range(81):
-        answer(state, 0, accept(state, 200 * line, 1), BASE + LINE * line, LINE, False, False, PAST, 0)
+        answer(state, 0, accept(state, 200 * line, 1), BASE + LINE * line, LINE, False, False)
     warm = later_run(state)
     cold, _ = served(requests, roomy)
     at, hot = 0, []
     for gap, line, beats, is_write in requests:
         at = accept(warm, at + gap, beats if is_write else 1)
-        hot.append(
-            answer(warm, 0, at, BASE + LINE * line, beats * BUS, is_write, is_write and beats * BUS == LINE, PAST, 0)[0]
-        )
+        hot.append(answer(warm, 0, at, BASE + LINE * line, beats * BUS, is_write, is_write and beats * BUS == LINE)[0])
     assert warm[M_MISSED] == 0
     assert max(hot) <= cold.max()
 

@@ -16,21 +16,19 @@ from simulator.engine_compile import bits, compiled, inlined, least, most
 # isort: off
 from simulator.engine_state import (
     ACCUMULATOR_KEY, ENTRY, EXECUTE, E_ALLOCATED, E_A_HIGH, E_A_LOW, E_A_WRITES, E_B_HIGH, E_B_LOW, E_COMMAND, E_DEPS,
-    E_FUNCT, E_RS1, E_RS2, E_SIZE, E_SOURCE, E_STARTED, FRONT, FRONT_WIDTH, F_BASE, F_B_HEAD, F_B_TAIL, F_COMMAND,
-    F_C_HEAD, F_C_TAIL, F_FULL, F_NEXT, F_READ, F_STARVED, G_ALLOCATED, G_STATION_ACTIVE, LOAD, LOAD_QUEUE, L_HEAD,
-    L_NEXT, L_POPPED, L_TAIL, MATMUL_QUEUE, NEVER, PLAIN, P_ACC_BANK_SHIFT, P_DIM, P_EX_ENTRIES, P_FRONT,
-    P_FRONT_ENTRIES, P_GAP, P_LD_ENTRIES, P_LD_QUEUE, P_ST_ENTRIES, P_ST_QUEUE, QUEUE_RING, STORE, STORE_QUEUE,
-    S_A_STRIDE, S_A_T, S_BLOCK0, S_C_STRIDE, S_FREE_LD, S_HEAD_LD, S_ISSUE_EX, S_ISSUE_LD, S_ISSUE_ST, S_LAST_BUSY,
-    S_POOLED, S_SOLITARY, S_TAIL_LD, S_VALID, UNISSUED, UNROLLED, UNROLLER, U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT,
-    U_TIME, U_VARIANT, V_HEAD, V_NEXT, V_POPPED, V_TAIL, X_UQ_HEAD, X_UQ_START, X_UQ_TAIL, X_U_NEXT, Y_COMMAND,
-    Y_FUNCT, Y_IN, Y_OUT, Y_RS1, Y_RS2, Y_SIZE, Y_SOURCE,
+    E_FUNCT, E_RS1, E_RS2, E_SIZE, E_SOURCE, E_STARTED, FROM_MATMUL, FRONT, FRONT_WIDTH, F_BASE, F_B_HEAD, F_B_TAIL,
+    F_COMMAND, F_C_HEAD, F_C_TAIL, F_FULL, F_NEXT, F_READ, F_STARVED, G_ALLOCATED, G_STATION_ACTIVE, HOST, H_ACTIVE,
+    H_FREE, H_NEXT, H_UTIL_LD, LOAD, LOAD_QUEUE, L_HEAD, L_NEXT, L_POPPED, L_TAIL, MATMUL_QUEUE, NEVER, PLAIN,
+    P_ACC_BANK_SHIFT, P_DIM, P_EX_ENTRIES, P_FRONT, P_FRONT_ENTRIES, P_GAP, P_LD_ENTRIES, P_LD_QUEUE, P_ST_ENTRIES,
+    P_ST_QUEUE, QUEUE_RING, STORE, STORE_QUEUE, S_A_STRIDE, S_A_T, S_BLOCK0, S_C_STRIDE, S_FREE_LD, S_HEAD_LD,
+    S_ISSUE_EX, S_ISSUE_LD, S_ISSUE_ST, S_LAST_BUSY, S_POOLED, S_SOLITARY, S_TAIL_LD, S_VALID, UNISSUED, UNROLLED,
+    UNROLLER, U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT, U_TIME, U_VARIANT, V_HEAD, V_NEXT, V_POPPED, V_TAIL, X_UQ_HEAD,
+    X_UQ_START, X_UQ_TAIL, X_U_NEXT, Y_COMMAND, Y_FUNCT, Y_IN, Y_OUT, Y_RS1, Y_RS2, Y_SIZE, Y_SOURCE,
 )  # fmt: skip
 # isort: on
 
 
 TOO_YOUNG = -2
-HOST = 0
-"""Where a command came from (Y_SOURCE, E_SOURCE): the host, or an unroller."""
 
 
 @inlined
@@ -80,7 +78,9 @@ def _pass_on(m):  # type: ignore[no-untyped-def]
     """Move the plain command at the head of LoopMatmul's queue into the unrolled queue, which has room."""
     b = MATMUL_QUEUE + m[F_B_HEAD] % FRONT_WIDTH * Y_SIZE
     tail = m[F_C_TAIL]
-    time = most(at_matmul(m), m[UNROLLED + (tail - m[P_FRONT_ENTRIES]) % FRONT_WIDTH * Y_SIZE + Y_OUT] + 1)
+    time = most(
+        most(at_matmul(m), m[H_FREE]), m[UNROLLED + (tail - m[P_FRONT_ENTRIES]) % FRONT_WIDTH * Y_SIZE + Y_OUT] + 1
+    )
     y = UNROLLED + tail % FRONT_WIDTH * Y_SIZE
     for word in range(Y_IN):
         m[y + word] = m[b + word]
@@ -93,13 +93,19 @@ def _pass_on(m):  # type: ignore[no-untyped-def]
 def advance_front(m, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
     """Determine every time in the front end that no longer depends on the future; sets when allocation may go on.
 
-    F_STARVED tells that a command behind `funct` might already have been on its way.
+    F_STARVED tells that a command behind `funct` might already have been on its way. A loop command, or a command
+    that meets a loop being unrolled, waits at the head of LoopMatmul's queue for `engine_loop_matmul`.
     """
     ring = m[P_FRONT_ENTRIES]
     moved = True
     while moved:
         moved = False
-        while m[F_B_HEAD] != m[F_B_TAIL] and m[F_C_TAIL] - m[F_C_HEAD] < ring:
+        while m[F_B_HEAD] != m[F_B_TAIL]:
+            held = unrolls(m[MATMUL_QUEUE + m[F_B_HEAD] % FRONT_WIDTH * Y_SIZE + Y_FUNCT])
+            if m[H_ACTIVE] or held:
+                m[H_NEXT] = least(m[H_NEXT], at_matmul(m))
+            if m[H_ACTIVE] or held or m[F_C_TAIL] - m[F_C_HEAD] >= ring:
+                break
             _pass_on(m)
             moved = True
         m[F_STARVED] = 0
@@ -249,6 +255,22 @@ def _note_station(m, t, before):  # type: ignore[no-untyped-def]
         m[G_STATION_ACTIVE] += t if before else -t
 
 
+def has_room(m):  # type: ignore[no-untyped-def]
+    """Whether the unrolled queue takes a command in this cycle; unrollers run before the cycle's allocation."""
+    return m[F_C_TAIL] - m[F_C_HEAD] < m[P_FRONT_ENTRIES]
+
+
+@compiled
+def emit(m, t, source, number, funct, rs1, rs2):  # type: ignore[no-untyped-def]
+    """An unroller puts a command into the unrolled queue in cycle `t`, for host command `number`."""
+    y = UNROLLED + m[F_C_TAIL] % FRONT_WIDTH * Y_SIZE
+    m[y + Y_FUNCT], m[y + Y_RS1], m[y + Y_RS2] = funct, rs1, rs2
+    m[y + Y_COMMAND], m[y + Y_SOURCE], m[y + Y_IN] = number, source, t
+    m[F_C_TAIL] += 1
+    if m[F_FULL] == 0 and m[F_C_TAIL] - m[F_C_HEAD] == 1:
+        m[F_NEXT] = t + 1
+
+
 @compiled
 def _enter(m, t, y, slot, queue):  # type: ignore[no-untyped-def]
     """Fill entry `slot` of `queue` with the front end's record `y` and what it waits for."""
@@ -298,7 +320,10 @@ def allocate(m, t, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
     m[S_LAST_BUSY] = t
     m[y + Y_OUT] = t
     m[F_C_HEAD] += 1
-    m[F_COMMAND] = m[y + Y_COMMAND] + 1
+    if m[y + Y_SOURCE] == HOST:
+        m[F_COMMAND] = m[y + Y_COMMAND] + 1
+    if m[H_ACTIVE]:
+        m[H_NEXT] = least(m[H_NEXT], t + 1)
     advance_front(m, funct, rs1, rs2, accepted)
 
 
@@ -331,6 +356,9 @@ def release(m, t, slot, queue):  # type: ignore[no-untyped-def]
                 m[S_ISSUE_LD + other] = least(m[S_ISSUE_LD + other], t + 1)
     if queue == STORE and m[S_HEAD_LD + queue] != m[S_TAIL_LD + queue]:
         m[S_ISSUE_ST] = least(m[S_ISSUE_ST], t + 1)
+    if m[ENTRY + slot * E_SIZE + E_SOURCE] == FROM_MATMUL:
+        m[H_UTIL_LD + queue] -= 1
+        m[H_NEXT] = least(m[H_NEXT], t + 1)
     if m[F_FULL] == 1 + queue:
         m[F_NEXT] = least(m[F_NEXT], t + 1)
     m[S_LAST_BUSY] = most(m[S_LAST_BUSY], t)

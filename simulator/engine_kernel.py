@@ -11,16 +11,17 @@ from simulator.engine_decide import unroll
 from simulator.engine_execute import complete_execute, execute, fire_row, next_completion
 from simulator.engine_front import advance_front, allocate, issue, queue_of
 from simulator.engine_load import complete_load, load_controller, reader, zero_writer
+from simulator.engine_loop_matmul import loop_matmul
 from simulator.engine_rows import write_row
 from simulator.engine_store import complete_store, dispatch, store_controller, writer
 
 # isort: off
 from simulator.engine_state import (
     COMPUTING, ENTRY, EXECUTE, E_COMMAND, E_DEPS, E_SIZE, E_STARTED, F_BASE, F_COMMAND, F_FULL, F_MORE, F_NEXT,
-    F_STARVED, L_DONE_HEAD, L_NEXT, NEVER, P_EX_ENTRIES, P_LD_ENTRIES, P_TRACE_FROM, P_TRACE_TO, QUEUE_RING, R_NEXT,
-    STALLS, S_HEAD_EX, S_ISSUE_EX, S_ISSUE_LD, S_ISSUE_ST, S_LAST_BUSY, S_TAIL_EX, S_VALID, UNISSUED, V_DONE, V_D_NEXT,
-    V_FIRED, V_ISSUED, V_LAST_ACK, V_NEXT, V_READY, V_SENT, V_W_NEXT, WAITING, W_NEXT, X_BUSY, X_CAUSE, X_FIRED,
-    X_NEXT, X_STATE, X_UQ_HEAD, X_UQ_START, X_UQ_TAIL, X_U_NEXT, Z_NEXT,
+    F_STARVED, H_EXECUTED, H_NEXT, L_DONE_HEAD, L_NEXT, NEVER, P_EX_ENTRIES, P_LD_ENTRIES, P_TRACE_FROM, P_TRACE_TO,
+    QUEUE_RING, R_NEXT, STALLS, S_HEAD_EX, S_ISSUE_EX, S_ISSUE_LD, S_ISSUE_ST, S_LAST_BUSY, S_TAIL_EX, S_VALID,
+    UNISSUED, V_DONE, V_D_NEXT, V_FIRED, V_ISSUED, V_LAST_ACK, V_NEXT, V_READY, V_SENT, V_W_NEXT, WAITING, W_NEXT,
+    X_BUSY, X_CAUSE, X_FIRED, X_NEXT, X_STATE, X_UQ_HEAD, X_UQ_START, X_UQ_TAIL, X_U_NEXT, Z_NEXT,
 )  # fmt: skip
 # isort: on
 
@@ -67,7 +68,7 @@ def _cause(m, last_execute):  # type: ignore[no-untyped-def]
         if deps & loads:
             return ON_LOAD
         return ON_STORE if deps else ON_DEPENDENCY
-    if m[F_COMMAND] > last_execute:
+    if most(m[F_COMMAND], m[H_EXECUTED]) > last_execute:
         executing = ((np.int64(1) << m[P_EX_ENTRIES]) - 1) << m[P_LD_ENTRIES]
         return ON_DEPENDENCY if m[S_VALID] & executing and last_execute >= 0 else ON_DRAIN
     full = m[F_FULL]
@@ -79,6 +80,7 @@ def _others_next(m, t):  # type: ignore[no-untyped-def]
     """Next cycle in which a unit other than the execute controller and the DMA's row writer may act."""
     after = next_completion(m, t)
     after = m[F_NEXT] if m[F_NEXT] < after else after
+    after = m[H_NEXT] if m[H_NEXT] < after else after
     after = m[S_ISSUE_LD] if m[S_ISSUE_LD] < after else after
     after = m[S_ISSUE_EX] if m[S_ISSUE_EX] < after else after
     after = m[S_ISSUE_ST] if m[S_ISSUE_ST] < after else after
@@ -118,6 +120,8 @@ def _stream(m, t, until):  # type: ignore[no-untyped-def]
 @compiled
 def _last_execute(funct, rs1):  # type: ignore[no-untyped-def]
     for index in range(funct.size - 1, -1, -1):
+        if funct[index] in (8, 15):
+            return index
         if queue_of(funct[index], rs1[index]) == EXECUTE and funct[index] != 0:
             return index
     return -1
@@ -127,9 +131,11 @@ def _last_execute(funct, rs1):  # type: ignore[no-untyped-def]
 def start(m, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
     """Offer the first commands; returns the first cycle to visit."""
     advance_front(m, funct, rs1, rs2, accepted)
-    m[STALLS + ON_COMMAND] += m[F_NEXT]
+    first = least(m[F_NEXT], m[H_NEXT])
+    if first < NEVER:
+        m[STALLS + ON_COMMAND] += first
     m[V_READY] = 0
-    return m[F_NEXT]
+    return first
 
 
 @compiled
@@ -150,6 +156,8 @@ def run(m, memory, t, until, trace, funct, rs1, rs2, accepted):  # type: ignore[
         if m[F_STARVED] and m[F_MORE]:
             return t, np.int64(PAUSED)
         m[X_UQ_START] = m[X_UQ_TAIL] - m[X_UQ_HEAD]
+        if m[H_NEXT] <= t:
+            loop_matmul(m, t, funct, rs1, rs2, accepted)
         if m[W_NEXT] <= t:
             write_row(m, t)
         if m[Z_NEXT] <= t:

@@ -43,8 +43,8 @@ STORE_RING = 128
     P_REQUEST, P_IN_FLIGHT, P_PORT, P_LATENCY, P_PER_BEAT, P_LD_QUEUE, P_ST_QUEUE, P_EX_QUEUE, P_LD_ENTRIES,
     P_EX_ENTRIES, P_ST_ENTRIES, P_FRONT, P_FRONT_ENTRIES, P_ACC_SCALE, P_ACC_PORTS, P_SUB_BANKS, P_ACC_LATENCY,
     P_SCALE_LATENCY, P_SCALE_UNITS, P_GAP, P_TRACKED, P_IN_BYTES, P_ACC_BYTES, P_SP_QUEUE, P_TRACE_FROM, P_TRACE_TO,
-    P_MEMORY_KIND, P_MEMORY_PORT, P_HAZARDS,
-) = range(38)  # fmt: skip
+    P_MEMORY_KIND, P_MEMORY_PORT, P_HAZARDS, P_SP_ROWS, P_ACC_ROWS
+) = range(40)  # fmt: skip
 
 # Front end (f): the host's commands up to the unrollers (times only, one ring of cycles a queue in `front`), then the
 # queue before LoopMatmul (`matmul_queue`, B) and the one before the reservation station (`unrolled`, C).
@@ -128,11 +128,30 @@ N_SP_READ, N_SP_WRITE, N_ACC_READ, N_ACC_WRITE, N_DEADLOCK = range(576, 581)
     G_STATION_ACTIVE, G_UNROLLER_ACTIVE, G_RDMA_BYTES, G_WDMA_BYTES, G_RDMA_LATENCY, G_WDMA_LATENCY
 ) = range(608, 627)  # fmt: skip
 
+# LoopMatmul (h): which loop is the head, what its commands occupy of the reservation station; one
+# record a loop in `matmul_loop` (j) and one a unit in `loop_unit` (o), units numbered as UNIT_*.
+(
+    H_NEXT, H_ACTIVE, H_FREE, H_HEAD, H_RESADD, H_UTIL_LD, H_UTIL_EX, H_UTIL_ST, H_CONSUMED, H_EXECUTED
+) = range(592, 602)  # fmt: skip
+UNIT_A, UNIT_B, UNIT_D, UNIT_X, UNIT_C, UNITS = range(6)
+HOST, FROM_MATMUL = range(2)
+"""Where a command came from (Y_SOURCE, E_SOURCE)."""
+PRELOADING, MULTIPLYING = 1, 2
+"""States of the execute unit besides 0, idle."""
+(
+    J_MAX_I, J_MAX_J, J_MAX_K, J_PAD_I, J_PAD_J, J_PAD_K, J_A, J_B, J_D, J_C, J_A_STRIDE, J_B_STRIDE, J_D_STRIDE,
+    J_C_STRIDE, J_A_T, J_B_T, J_ACT, J_LOW_D, J_FULL_C, J_ACCUMULATE, J_A_HALF, J_B_HALF, J_CONFIGURED, J_RUNNING,
+    J_STARTED, J_COMPLETED, J_NUMBER, J_SIZE
+) = range(28)  # fmt: skip
+O_STATE, O_LOOP, O_I, O_J, O_K, O_START, O_NEXT_START, O_SIZE = range(8)
+
 # Tables: (name, records, words a record), laid out behind the units.
 _TABLES = (
     ("FRONT", 8, FRONT_WIDTH),
     ("MATMUL_QUEUE", FRONT_WIDTH, Y_SIZE),
     ("UNROLLED", FRONT_WIDTH, Y_SIZE),
+    ("MATMUL_LOOP", 2, J_SIZE),
+    ("LOOP_UNIT", UNITS, O_SIZE),
     ("ENTRY", SLOTS, E_SIZE),
     ("UNISSUED", 3, QUEUE_RING),
     ("LOAD_QUEUE", QUEUE_RING, U_SIZE),
@@ -164,13 +183,13 @@ _TABLES = (
 )
 _STARTS = np.cumsum([640] + [records * words for _, records, words in _TABLES]).tolist()
 (
-    FRONT, MATMUL_QUEUE, UNROLLED, ENTRY, UNISSUED, LOAD_QUEUE, LOAD_CONFIG, TRACKER, ROW_QUEUE, IN_FLIGHT, RESPONSE,
-    BEAT_PORT, BEAT_MOVED, BEAT_OWN, BEAT_MERGED, ROWS,
-    UNROLLER, COMMANDS, TAGS, LEFT, MESH_DONE, WRITE_TIME, WRITE_BANK, DMA_WRITE_TIME, DMA_WRITE, SUB_BANKS,
-    STORE_QUEUE, ITEM, STORES, ACKS, STALLS, STATE_SIZE,
+    FRONT, MATMUL_QUEUE, UNROLLED, MATMUL_LOOP, LOOP_UNIT, ENTRY, UNISSUED, LOAD_QUEUE, LOAD_CONFIG, TRACKER,
+    ROW_QUEUE, IN_FLIGHT, RESPONSE, BEAT_PORT, BEAT_MOVED, BEAT_OWN, BEAT_MERGED, ROWS, UNROLLER, COMMANDS, TAGS, LEFT,
+    MESH_DONE, WRITE_TIME, WRITE_BANK, DMA_WRITE_TIME, DMA_WRITE, SUB_BANKS, STORE_QUEUE, ITEM, STORES, ACKS, STALLS,
+    STATE_SIZE,
 ) = _STARTS  # fmt: skip
 _START_IN_THE_PAST = (
-    (FRONT, ENTRY),
+    (FRONT, MATMUL_LOOP),
     (IN_FLIGHT, RESPONSE),
     (BEAT_PORT, ROWS),
     (LEFT, MESH_DONE),
@@ -221,6 +240,8 @@ def _parameters(accelerator: Accelerator, memory: Memory, gap: int, trace: tuple
         P_SP_QUEUE: accelerator.scratchpad.read_queue_cycles,
         # ExecuteController.scala, raw_hazards_are_impossible: results and operands share no memory.
         P_HAZARDS: int(array.reads_accumulator or array.writes_scratchpad),
+        P_SP_ROWS: accelerator.scratchpad_rows,
+        P_ACC_ROWS: accelerator.accumulator_rows,
         P_TRACE_FROM: trace[0],
         P_TRACE_TO: trace[1],
         P_MEMORY_KIND: CACHED if memory.cache else OWN,
@@ -240,7 +261,7 @@ def new_machine(
     m[[X_LAST_OUT, W_TIME, X_READ_TIME, X_FIRED, L_POPPED, V_POPPED, X_LAST_ROW]] = PAST
     m[[S_ISSUE_LD, S_ISSUE_EX, S_ISSUE_ST, L_NEXT, R_NEXT, W_NEXT, Z_NEXT, X_NEXT, X_U_NEXT]] = NEVER
     m[[W_PORT_NEXT, W_NARROW_NEXT, W_WIDE_NEXT, W_MERGE_NEXT]] = NEVER
-    m[[V_NEXT, V_D_NEXT, V_W_NEXT]] = NEVER
+    m[[V_NEXT, V_D_NEXT, V_W_NEXT, H_NEXT]] = NEVER
     m[SUB_BANKS + B_LAST : SUB_BANKS + MOST_ACC_BANKS * B_SIZE : B_SIZE] = PAST
     ld, ex, st = int(m[P_LD_ENTRIES]), int(m[P_EX_ENTRIES]), int(m[P_ST_ENTRIES])
     m[S_FREE_LD] = (1 << ld) - 1

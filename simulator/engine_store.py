@@ -333,7 +333,7 @@ def writer(m, memory, t):  # type: ignore[no-untyped-def]
     m[G_WDMA_BYTES] += size
     m[V_PACKETS] += 1
     m[V_REQUESTS] += 1
-    m[V_BYTES] += useful
+    m[V_BYTES] += size
     m[V_BEATS] += beats
     m[V_W_ADDRESS] += useful
     m[V_W_LEFT] -= useful

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from simulator.isa import COMPUTE_ACCUMULATED, COMPUTE_PRELOADED, PRELOAD
+from simulator.isa import COMPUTE_ACCUMULATED, COMPUTE_PRELOADED, LOOP_CONV_WS, LOOP_WS, PRELOAD
 from simulator.program import Program
 
-_EXECUTE = np.array([PRELOAD, COMPUTE_PRELOADED, COMPUTE_ACCUMULATED], np.uint8)
+_EXECUTE = np.array([PRELOAD, COMPUTE_PRELOADED, COMPUTE_ACCUMULATED, LOOP_WS, LOOP_CONV_WS], np.uint8)
 
 
 def joined(first: Program, second: Program) -> Program:
@@ -22,7 +22,7 @@ def joined(first: Program, second: Program) -> Program:
 
 
 def pieces(programs: Iterable[Program]) -> Iterator[tuple[Program, bool]]:
-    """(piece, whether another follows) of a stream; every piece but the first has a preload or compute in it.
+    """(piece, whether another follows) of a stream; every piece but the first has a preload, compute or loop in it.
 
     So a piece that has a follower is not the one with the array's last work. One piece is read ahead.
     """

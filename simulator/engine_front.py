@@ -255,6 +255,7 @@ def _note_station(m, t, before):  # type: ignore[no-untyped-def]
         m[G_STATION_ACTIVE] += t if before else -t
 
 
+@inlined
 def has_room(m):  # type: ignore[no-untyped-def]
     """Whether the unrolled queue takes a command in this cycle; unrollers run before the cycle's allocation."""
     return m[F_C_TAIL] - m[F_C_HEAD] < m[P_FRONT_ENTRIES]

@@ -12,6 +12,7 @@ from numba import njit
 
 from simulator.accelerator import Accelerator
 from simulator.compile_cache import drop_stale_indexes
+from simulator.loop_check import LOOP_CHECK_SIZE, check_loop
 from simulator.program import Program
 
 # isort: off
@@ -32,8 +33,10 @@ NOTHING = 1 << 60
 """Index of a preload that waits for its compute when there is none."""
 (
     CHECK_SHRINK, _, _, CHECK_BLOCK, _, _, CHECK_A_STRIDE, CHECK_C_STRIDE, CHECK_WS, CHECK_A_T, CHECK_B_T, CHECK_EX,
-    CHECK_ST, CHECK_PIXELS, CHECK_PENDING, CHECK_REPEATS, _, _, CHECK_SIZE,
+    CHECK_ST, CHECK_PIXELS, CHECK_PENDING, CHECK_REPEATS, _, _, CHECK_LOOP,
 ) = range(19)  # fmt: skip
+
+CHECK_SIZE = CHECK_LOOP + LOOP_CHECK_SIZE
 
 
 @njit(cache=True)
@@ -242,6 +245,8 @@ def first_fault(funct, rs1, rs2, machine, state, more):  # type: ignore[no-untyp
             code, value, limit = _check_operand(rs1[i], a_stride, a_t, machine)
             if code == OK:
                 code, value, limit = _check_operand(rs2[i], 1, (not ws) and b_t, machine)
+        elif timed and 8 <= f <= 13:
+            code, value, limit = check_loop(f, rs1[i], rs2[i], machine, state[CHECK_LOOP:])
         elif f != 7:
             code, value, limit = (LOOP if 8 <= f <= 21 else UNKNOWN), np.int64(f), np.int64(NO_LIMIT)
         if code != OK:

@@ -55,6 +55,11 @@ RULES: tuple[Rule, ...] = (
     Rule("address", "operand in the accumulator: the engine does not time those reads", "{:#x}"),
     Rule("address", "full-width read the machine does not have, or not of the accumulator", "{:#x}"),
     Rule("rs1", "memory address outside the image", "{:#x}"),
+    Rule("bounds", "a loop needs at least one block each way", "{} blocks"),
+    Rule("bounds", "more than its half of the memory", "row {}"),
+    Rule("funct", "loop_ws before its bounds"),
+    Rule("activation", "the engine does not time the normaliser"),
+    Rule("rs2[9:3]", "the engine does not time parts of a loop, or loops within the scratchpad"),
 )
 (
     OK,
@@ -89,6 +94,11 @@ RULES: tuple[Rule, ...] = (
     OPERAND,
     FULL_WIDTH,
     MEMORY,
+    LOOP_BOUND,
+    LOOP_HALF,
+    LOOP_NO_BOUNDS,
+    LOOP_NORM,
+    LOOP_SPAD,
 ) = range(len(RULES))
 
 NO_LIMIT = -1

@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-COMPILED_FILES = ("command_check.py", "functional*.py", "normaliser.py", "engine_*.py", "memory_state.py")
+COMPILED_FILES = (
+    "command_check.py",
+    "loop_check.py",
+    "functional*.py",
+    "normaliser.py",
+    "engine_*.py",
+    "memory_state.py",
+)
 
 
 def drop_stale_indexes() -> int:

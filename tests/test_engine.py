@@ -67,8 +67,11 @@ def test_every_measured_micro_row_is_exact():
         assert rerun(row).cycles == row["cycles"], row["name"]
 
 
-@pytest.mark.parametrize(("family", "mean", "worst"), [("raw_ws", 0.0032, 0.10), ("raw_os", 0.00155, 0.034)])
-def test_random_streams_stay_within_the_error_reached(family, mean, worst):
+@pytest.mark.parametrize(
+    ("family", "mean", "worst"),
+    [("raw_ws", 0.0032, 0.10), ("raw_os", 0.00155, 0.034), ("tiled", 0.0040, 0.051), ("layers", 0.0017, 0.0094)],
+)
+def test_measured_streams_stay_within_the_error_reached(family, mean, worst):
     errors = []
     for row in measured(family):
         result = rerun(row)
@@ -188,6 +191,9 @@ def test_trace_covers_the_asked_commands_in_order():
     ("commands", "named"),
     [
         ([("8", "0", "0")], r"command 0 \(loop_ws\) funct"),
+        ([("9", "0", "100010000")], r"command 0 \(loop_ws_bounds\) bounds"),
+        ([("9", "0", "100090008")], r"command 0 \(loop_ws_bounds\) bounds"),
+        ([("9", "0", "100010001"), ("8", "200", "0")], r"command 1 \(loop_ws\) activation"),
         ([("x", "0", "0")], "command 0 funct"),
         ([("0", "0")], "command 0"),
         ([("3", "80000000", "0")], r"command 0 \(mvout\) funct"),

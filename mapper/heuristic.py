@@ -10,15 +10,12 @@ whole blocks, and the packed load of strided 1x1 convolutions does not exist her
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from math import isqrt
 
 from model_ir.errors import InfeasibleError, InputError
 from simulator.accelerator import Accelerator, Dataflow
 from simulator.array_nest import ArrayNest
 from simulator.mapping import Mapping, Placement, Tile, ceil_div, check_legal, dataflows, input_extent, tile_counts
-
-_LOOPS = ("images", "out_rows", "out_columns", "out_channels", "kernel_rows", "kernel_columns", "in_channels")
-"""The order in which tiled_conv_auto looks at its loops."""
+from simulator.tiling_search import CONV_LOOPS, Sizes, conv_tile, matmul_tile
 
 
 def heuristic(nest: ArrayNest, accelerator: Accelerator) -> Mapping:
@@ -90,31 +87,15 @@ def _fits(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> bool:
 
 
 def _matmul_tile(nest: ArrayNest, accelerator: Accelerator, dataflow: Dataflow) -> Tile:
-    """tiled_matmul_auto: near-square output tile, deepest reduction, then grow j, i, k by one block in turn while
-    anything fits. Weight-stationary tiles take half of each memory (the loop unroller's double buffer)."""
+    """tiled_matmul_auto. Weight-stationary tiles take half of each memory (the loop unroller's double buffer)."""
     dim = accelerator.dim
     share = 2 if dataflow == "ws" else 1
-    scratchpad_rows = accelerator.scratchpad_rows // share
-    accumulator_rows = accelerator.accumulator_rows // share
-    limit_i, limit_j, limit_k = (
-        ceil_div(size, dim) for size in (nest.out_columns, nest.out_channels, nest.in_channels)
-    )
-
-    def fits(i: int, j: int, k: int) -> bool:
-        return (i * k + k * j) * dim <= scratchpad_rows and i * j * dim <= accumulator_rows
-
-    side = max(1, isqrt(accumulator_rows // dim))
-    i, j = min(limit_i, side), min(limit_j, side)
-    k = min(limit_k, max(1, scratchpad_rows // 2 // dim // side))
-    grown = True
-    while grown:
-        grown = False
-        if j < limit_j and fits(i, j + 1, k):
-            j, grown = j + 1, True
-        if i < limit_i and fits(i + 1, j, k):
-            i, grown = i + 1, True
-        if k < limit_k and fits(i, j, k + 1):
-            k, grown = k + 1, True
+    i, j, k = matmul_tile(
+        (ceil_div(nest.out_columns, dim), ceil_div(nest.out_channels, dim), ceil_div(nest.in_channels, dim)),
+        dim=dim,
+        scratchpad_rows=accelerator.scratchpad_rows // share,
+        accumulator_rows=accelerator.accumulator_rows // share,
+    ).sizes
     return Tile(
         images=1,
         out_rows=1,
@@ -127,20 +108,20 @@ def _matmul_tile(nest: ArrayNest, accelerator: Accelerator, dataflow: Dataflow) 
 
 
 def _conv_tile(nest: ArrayNest, accelerator: Accelerator) -> Tile:
-    """tiled_conv_auto: from the full size shrink the largest loop until half of each memory suffices, then grow the
-    columns, then every loop in turn."""
-    tile = Tile(**{name: getattr(nest, name) for name in _LOOPS})
-    while not _conv_fits(nest, tile, accelerator):
-        smaller = _shrunk(tile, accelerator.dim)
-        if smaller == tile:
-            demand = max(_conv_rows(nest, tile, accelerator))
-            raise InfeasibleError(
-                "smallest convolution tile", demand=demand, capacity=accelerator.scratchpad_rows // 2, unit="rows"
-            )
-        tile = smaller
-    tile = _grown(nest, tile, accelerator, ("out_columns",))
-    tile = _grown(nest, tile, accelerator, _LOOPS)
-    return _whole_blocks(nest, tile, accelerator.dim)
+    """tiled_conv_auto, with what this machine's own vocabulary says a tile takes."""
+
+    def tile_of(sizes: Sizes) -> Tile:
+        return Tile(**dict(zip(CONV_LOOPS, sizes, strict=True)))
+
+    limits = tuple(getattr(nest, name) for name in CONV_LOOPS)
+    try:
+        found = conv_tile(limits, dim=accelerator.dim, fits=lambda sizes: _conv_fits(nest, tile_of(sizes), accelerator))
+    except InfeasibleError:
+        demand = max(_conv_rows(nest, tile_of((1,) * len(limits)), accelerator))
+        raise InfeasibleError(
+            "smallest convolution tile", demand=demand, capacity=accelerator.scratchpad_rows // 2, unit="rows"
+        ) from None
+    return _whole_blocks(nest, tile_of(found.sizes), accelerator.dim)
 
 
 def _conv_rows(nest: ArrayNest, tile: Tile, accelerator: Accelerator) -> tuple[int, int]:
@@ -157,32 +138,6 @@ def _conv_rows(nest: ArrayNest, tile: Tile, accelerator: Accelerator) -> tuple[i
 def _conv_fits(nest: ArrayNest, tile: Tile, accelerator: Accelerator) -> bool:
     scratchpad_rows, accumulator_rows = _conv_rows(nest, tile, accelerator)
     return scratchpad_rows <= accelerator.scratchpad_rows // 2 and accumulator_rows <= accelerator.accumulator_rows // 2
-
-
-def _shrunk(tile: Tile, dim: int) -> Tile:
-    """The largest loop one step smaller: channels to a multiple of DIM, others by one; columns are spared while they
-    fit the array and there are rows to give."""
-    spared = tile.out_columns <= dim and tile.out_rows > 1
-    names = [name for name in _LOOPS if not (name == "out_columns" and spared)]
-    largest = max(names, key=lambda name: getattr(tile, name))
-    size = getattr(tile, largest)
-    if largest in ("out_channels", "in_channels"):
-        smaller = size // dim * dim if size % dim else size - dim
-    else:
-        smaller = size - 1
-    return replace(tile, **{largest: max(1, smaller)})
-
-
-def _grown(nest: ArrayNest, tile: Tile, accelerator: Accelerator, names: tuple[str, ...]) -> Tile:
-    """Raise every named loop by one in turn, again and again, while anything fits."""
-    grown = True
-    while grown:
-        grown = False
-        for name in names:
-            candidate = replace(tile, **{name: getattr(tile, name) + 1})
-            if getattr(candidate, name) <= getattr(nest, name) and _conv_fits(nest, candidate, accelerator):
-                tile, grown = candidate, True
-    return tile
 
 
 def _whole_blocks(nest: ArrayNest, tile: Tile, dim: int) -> Tile:

@@ -13,7 +13,7 @@ from simulator.accelerator import Accelerator
 from simulator.host_calls import HostStream, MatmulCall, Timed, placed, timed_stream
 from simulator.host_instructions import MATMUL, OUTPUT_STATIONARY
 from simulator.isa_loops import LoopMatmul, loop_ws
-from simulator.tiling_search import TileSearch, matmul_tile
+from simulator.tiling_search import Sizes, TileSearch, matmul_tile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,9 +135,7 @@ def _configuration(call: MatmulCall, layout: _Layout, search: TileSearch, accele
     yield from zip((MATMUL.search + MATMUL.search_round * search.rounds, *MATMUL.configure), commands, strict=True)
 
 
-def _tiles(
-    call: MatmulCall, layout: _Layout, search: TileSearch, dim: int
-) -> Iterator[tuple[tuple[int, int, int], _Tile]]:
+def _tiles(call: MatmulCall, layout: _Layout, search: TileSearch, dim: int) -> Iterator[tuple[Sizes, _Tile]]:
     """((i, j, k) of the tile, the tile) in the library's order; it keeps an operand on chip that two tiles cover."""
     sizes = (call.rows, call.columns, call.depth)
     steps = tuple(blocks * dim for blocks in search.sizes)

@@ -159,6 +159,18 @@ class Host(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     default_cycles_per_element: float
 
 
+class Driver(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The host as it runs Gemmini's C library (`host_instructions` counts its instructions): what they cost."""
+
+    cycles_per_instruction: float
+    code_miss_cycles: int
+    """A 64-byte line of instructions executed for the first time."""
+    fence_cycles: int
+    """A fence on an idle accelerator."""
+    conv_search_cycles_per_try: float
+    """Each tile that tiled_conv_auto measures."""
+
+
 class Energy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Energy per event in picojoules."""
 
@@ -187,6 +199,8 @@ class Accelerator(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     split, slice and transpose (strides), each where its shape allows."""
     vector_unit: VectorUnit | None = None
     host: Host
+    driver: Driver | None = None
+    """Where the cycles of the host's own program count (`soc`)."""
     energy: Energy
 
     @property

@@ -79,6 +79,8 @@ RANGES = {
     "vector_unit.lanes": _Range(1, 65536, "lanes"),
     "vector_unit.latency_cycles": _SOME_CYCLES,
     "vector_unit.passes": _Range(1, 1024, "passes"),
+    "driver.cycles_per_instruction": _Range(1e-3, 1e3, "cycles per instruction"),
+    "driver.conv_search_cycles_per_try": _Range(0, 1e6, "cycles per try"),
     "host.cycles_per_element": _Range(1e-6, 1e9, "cycles per element"),
     "host.default_cycles_per_element": _Range(1e-6, 1e9, "cycles per element"),
 }

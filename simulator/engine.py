@@ -9,7 +9,7 @@ nothing can happen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,13 @@ from simulator.engine_state import (
 
 
 UNITS = ("load", "execute", "store")
+Words = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64]]
+Advance = Callable[
+    [npt.NDArray[np.int64], npt.NDArray[np.int64], int, npt.NDArray[np.int64], Words, npt.NDArray[np.int64]],
+    tuple[int, int],
+]
+"""Runs (machine, memory, from cycle, intervals, commands, their cycles of acceptance) until it needs more commands or
+ends; returns as `engine_kernel.run`."""
 
 
 def _trace_of(intervals: npt.NDArray[np.int64], units: npt.NDArray[np.int8], span: tuple[int, int]) -> Trace:
@@ -53,6 +60,18 @@ def _note_units(units: npt.NDArray[np.int8], piece: Program, first: int, span: t
     """Which unit runs each traced command of `piece`, whose first command has index `first`."""
     for index in range(max(span[0], first), min(span[1], first + len(piece))):
         units[index - span[0]] = queue_of(piece.funct[index - first], piece.rs1[index - first].view(np.int64))
+
+
+def _to_the_end(
+    m: npt.NDArray[np.int64],
+    memory: npt.NDArray[np.int64],
+    t: int,
+    intervals: npt.NDArray[np.int64],
+    words: Words,
+    accepted: npt.NDArray[np.int64],
+) -> tuple[int, int]:
+    cycles, end = run(m, memory, t, NEVER, intervals, *words, accepted)
+    return int(cycles), int(end)
 
 
 def _activity_of(behind: npt.NDArray[np.int64]) -> MemoryActivity:
@@ -75,6 +94,7 @@ def _run_pieces(
     intervals: npt.NDArray[np.int64],
     units: npt.NDArray[np.int8],
     host_cycles: npt.NDArray[np.int64] | None,
+    advance: Advance,
 ) -> tuple[int, int, npt.NDArray[np.int64]]:
     """Run the stream piece by piece; returns (cycles, commands, cycles the commands of the last piece came in)."""
     cycles, known, checked = 0, 0, new_check()
@@ -87,7 +107,7 @@ def _run_pieces(
         m[F_MORE], m[F_BASE] = more, known
         t = cycles if known else start(m, *words, accepted)
         known += len(piece)
-        cycles, stuck = run(m, behind, t, NEVER, intervals, *words, accepted)
+        cycles, stuck = advance(m, behind, t, intervals, words, accepted)
         if stuck != (PAUSED if more else DONE):
             raise RuntimeError(f"the engine made no progress at command {stuck}")
     return int(cycles), known, accepted
@@ -102,6 +122,7 @@ def simulate(
     trace_commands: tuple[int, int] | None = None,
     host_cycles: npt.NDArray[np.int64] | None = None,
     memory_state: npt.NDArray[np.int64] | None = None,
+    advance: Advance = _to_the_end,
 ) -> Result:
     """Run `program` in timing mode.
 
@@ -111,8 +132,9 @@ def simulate(
     `memory` overrides the accelerator's; the host offers a command `command_gap_cycles` extra cycles after the last
     was taken; `trace_commands` = (from, to) records the activity intervals of those command indices.
     `host_cycles`, int64 (n,), are further cycles of the host before each command of a single Program. `memory_state`
-    (`memory_state.new_memory`), changed by the run, carries the cache from one run to the next. Raises InputError for
-    an illegal command (index and field) or a machine beyond the engine's limits.
+    (`memory_state.new_memory`), changed by the run, carries the cache from one run to the next. `advance` runs the
+    machine in place of the engine's own way, which is as fast as it goes (`tracing.Watcher` watches it). Raises
+    InputError for an illegal command (index and field) or a machine beyond the engine's limits.
     """
     memory = memory or accelerator.memory
     check_machine(accelerator, memory, command_gap_cycles)
@@ -126,7 +148,9 @@ def simulate(
     intervals = np.full((max(0, span[1] - span[0]), 2), -1, np.int64)
     units = np.full(len(intervals), -1, np.int8)
     programs = [program] if isinstance(program, Program) else program
-    cycles, commands, accepted = _run_pieces(m, behind, programs, accelerator, span, intervals, units, host_cycles)
+    cycles, commands, accepted = _run_pieces(
+        m, behind, programs, accelerator, span, intervals, units, host_cycles, advance
+    )
     stalls = m[STALLS : STALLS + len(STALL_CAUSES)]
     return Result(
         cycles=cycles,

@@ -23,9 +23,9 @@ from simulator.engine_state import (
     T_LEFT, T_MATCH, T_ROWS, T_SIZE, T_SLOT, T_STRIDE, T_WS, U_SIZE, U_SLOT, U_TIME, WAITING, WRITE_BANK, WRITE_RING,
     WRITE_TIME, W_BANK, W_TIME, X_A, X_A_ROWS, X_A_STRIDE, X_B, X_BANK_A, X_BANK_B, X_BANK_D, X_BUSY, X_B_ROWS,
     X_CAUSE, X_CQ_HEAD, X_CQ_TAIL, X_C_ACCUMULATES, X_C_KEY, X_C_ROWS, X_C_SLOT, X_C_STRIDE, X_D, X_DONE_HEAD,
-    X_DONE_TAIL, X_D_ROWS, X_ENTRIES, X_FIRED, X_FIRST, X_LAST_OUT, X_LAST_ROW, X_NA, X_NB, X_ND, X_NEXT, X_OP, X_OPS,
-    X_PENDING0, X_PENDING1, X_PENDING_SINCE, X_READS, X_READ_TIME, X_ROW, X_SMOOTH, X_STATE, X_TAG_HEAD, X_TAG_TAIL,
-    X_TOTAL, X_U_NEXT, X_WS,
+    X_DONE_TAIL, X_D_ROWS, X_ENTRIES, X_FIRED, X_FIRST, X_FLUSHED, X_LAST_OUT, X_LAST_ROW, X_NA, X_NB, X_ND, X_NEXT,
+    X_OP, X_OPS, X_PENDING0, X_PENDING1, X_PENDING_SINCE, X_READS, X_READ_TIME, X_ROW, X_SMOOTH, X_STATE, X_TAG_HEAD,
+    X_TAG_TAIL, X_TOTAL, X_U_NEXT, X_WS,
 )  # fmt: skip
 # isort: on
 
@@ -188,7 +188,8 @@ def _flush(m, t):  # type: ignore[no-untyped-def]
     for row in range(m[P_DIM]):
         _row_leaves(m, row, m[P_DIM], t + row + m[P_MESH_DELAY])
     m[X_LAST_OUT] = t + m[P_DIM] - 1
-    m[X_STATE], m[X_NEXT] = FLUSHING, t + m[P_DIM] + 1
+    m[X_STATE], m[X_FLUSHED] = FLUSHING, t + m[P_DIM] + 1
+    m[X_NEXT] = m[X_FLUSHED]
 
 
 @inlined
@@ -251,6 +252,10 @@ def execute(m, t):  # type: ignore[no-untyped-def]
         _flush(m, t)
         return
     if m[X_STATE] == FLUSHING:
+        if m[X_FLUSHED] > t:
+            # A command arrives meanwhile.
+            m[X_CAUSE], m[X_NEXT] = DEPENDENCY, m[X_FLUSHED]
+            return
         m[X_STATE] = WAITING
         m[G_EXE_FLUSH] += t - 1
     if m[X_STATE] == WAITING:

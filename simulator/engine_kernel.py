@@ -12,16 +12,17 @@ from simulator.engine_execute import complete_execute, execute, fire_row, next_c
 from simulator.engine_front import advance_front, allocate, issue, queue_of
 from simulator.engine_load import complete_load, load_controller, reader, zero_writer
 from simulator.engine_loop_matmul import loop_matmul
+from simulator.engine_port import port
 from simulator.engine_rows import write_row
 from simulator.engine_store import complete_store, dispatch, store_controller, writer
 
 # isort: off
 from simulator.engine_state import (
     COMPUTING, ENTRY, EXECUTE, E_COMMAND, E_DEPS, E_SIZE, E_STARTED, F_BASE, F_COMMAND, F_FULL, F_MORE, F_NEXT,
-    F_STARVED, H_EXECUTED, H_NEXT, L_DONE_HEAD, L_NEXT, NEVER, P_EX_ENTRIES, P_LD_ENTRIES, P_TRACE_FROM, P_TRACE_TO,
-    QUEUE_RING, R_NEXT, STALLS, S_HEAD_EX, S_ISSUE_EX, S_ISSUE_LD, S_ISSUE_ST, S_LAST_BUSY, S_TAIL_EX, S_VALID,
-    UNISSUED, V_DONE, V_D_NEXT, V_FIRED, V_ISSUED, V_LAST_ACK, V_NEXT, V_READY, V_SENT, V_W_NEXT, WAITING, W_NEXT,
-    X_BUSY, X_CAUSE, X_FIRED, X_NEXT, X_STATE, X_UQ_HEAD, X_UQ_START, X_UQ_TAIL, X_U_NEXT, Z_NEXT,
+    F_STARVED, H_EXECUTED, H_NEXT, L_DONE_HEAD, L_NEXT, NEVER, O_NEXT, P_EX_ENTRIES, P_LD_ENTRIES, P_TRACE_FROM,
+    P_TRACE_TO, QUEUE_RING, R_NEXT, STALLS, S_HEAD_EX, S_ISSUE_EX, S_ISSUE_LD, S_ISSUE_ST, S_LAST_BUSY, S_TAIL_EX,
+    S_VALID, UNISSUED, V_DONE, V_D_NEXT, V_FIRED, V_ISSUED, V_LAST_ACK, V_NEXT, V_READY, V_SENT, V_W_NEXT, WAITING,
+    W_NEXT, X_BUSY, X_CAUSE, X_FIRED, X_NEXT, X_STATE, X_UQ_HEAD, X_UQ_START, X_UQ_TAIL, X_U_NEXT, Z_NEXT,
 )  # fmt: skip
 # isort: on
 
@@ -91,6 +92,7 @@ def _others_next(m, t):  # type: ignore[no-untyped-def]
     after = m[V_NEXT] if m[V_NEXT] < after else after
     after = m[V_D_NEXT] if m[V_D_NEXT] < after else after
     after = m[V_W_NEXT] if m[V_W_NEXT] < after else after
+    after = m[O_NEXT] if m[O_NEXT] < after else after
     if m[L_DONE_HEAD] and m[L_DONE_HEAD] < after:
         after = m[L_DONE_HEAD]
     if m[V_DONE] and m[V_DONE] < after:
@@ -166,6 +168,8 @@ def run(m, memory, t, until, trace, funct, rs1, rs2, accepted):  # type: ignore[
             unroll(m, t)
         if m[X_NEXT] <= t and not fire_row(m, t):
             execute(m, t)
+        if m[O_NEXT] <= t:
+            port(m, memory, t)
         if m[V_W_NEXT] <= t:
             writer(m, memory, t)
         if m[V_D_NEXT] <= t:

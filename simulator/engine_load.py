@@ -8,26 +8,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulator.engine_compile import bits, compiled, inlined, least, most
+from simulator.engine_compile import bits, compiled, inlined, least
 from simulator.engine_front import release, row_key
-from simulator.engine_memory import accept, answer
-from simulator.engine_rows import answered, bank_of, credit, executing_on, may_write_accumulator
-from simulator.memory_state import CACHED, OWN
+from simulator.engine_port import READER, alone, answer_read, best_packet, enter_read, new_request, pass_alone
+from simulator.engine_rows import bank_of, credit, executing_on, may_write_accumulator
 
 # isort: off
 from simulator.engine_state import (
-    ACC_BANK_BIT, C_BLOCK, C_SCALE, C_SHRINK, C_SIZE, C_STRIDE, D_ACCUMULATE, D_BEATS, D_BLOCK, D_BYTES, D_NUMBER,
-    D_OFFSET, D_PER_BEAT, D_READY, D_REPEATS, D_ROW, D_SCALED, D_SHIFT, D_SIZE, D_TRACKER, D_WIDE, ENTRY, E_SIZE,
-    E_STARTED, G_LOAD_ACTIVE, G_LOAD_DMA_WAIT, G_LOAD_PAD_WAIT, G_RDMA_ACTIVE, G_RDMA_BYTES, G_RDMA_LATENCY, IN_FLIGHT,
-    K_LEFT, K_SIZE, K_SLOT, K_START, K_VALID, LOAD, LOAD_CONFIG, LOAD_QUEUE, L_DONE_HEAD, L_HEAD, L_NEXT, L_POPPED,
-    L_ROW, L_STATE, L_TAIL, L_TRACKED, L_TRACKER, NEVER, N_ACC_WRITE, N_SP_WRITE, P_ACC_BYTES, P_BUS, P_DIM,
-    P_IN_BYTES, P_IN_FLIGHT, P_LATENCY, P_MEMORY_KIND, P_MEMORY_PORT, P_PER_BEAT, P_PORT, P_REQUEST, P_SP_QUEUE,
-    P_TRACKED, QUEUE_RING, Q_ACCUMULATE, Q_ADDRESS, Q_BLOCK, Q_BYTES, Q_LOCAL, Q_REPEATS, Q_SCALED, Q_SIZE, Q_TIME,
-    Q_TRACKER, Q_WIDE, RESPONSE, RESPONSES, ROW_QUEUE, R_ACTIVE, R_ADDRESS, R_BEATS, R_BYTES, R_DONE, R_HEAD, R_ISSUED,
-    R_LEFT, R_NEXT, R_PORT_FREE, R_REQUESTS, R_TAIL, S_ISSUE_LD, TRACKER, U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT,
-    U_TIME, W_ACCUMULATES, W_ACC_BANK, W_ACC_TIME, W_BANK, W_LAST_TIME, W_TAIL, W_TIME, Z_ACCUMULATE, Z_BLOCK, Z_BYTES,
-    Z_COLUMN, Z_COLUMNS, Z_HELD, Z_HELD_ACCUMULATE, Z_HELD_BYTES, Z_HELD_KEY, Z_HELD_LAST, Z_HELD_SINCE, Z_LOCAL,
-    Z_NEXT, Z_SINCE, Z_TRACKER, Z_VALID,
+    ACC_BANK_BIT, C_BLOCK, C_SCALE, C_SHRINK, C_SIZE, C_STRIDE, D_ACCUMULATE, D_BLOCK, D_BYTES, D_OFFSET, D_REPEATS,
+    D_ROW, D_SCALED, D_SHIFT, D_TRACKER, D_WIDE, ENTRY, E_SIZE, E_STARTED, G_LOAD_ACTIVE, G_LOAD_DMA_WAIT,
+    G_LOAD_PAD_WAIT, G_RDMA_ACTIVE, G_RDMA_BYTES, G_RDMA_LATENCY, IN_FLIGHT, K_LEFT, K_SIZE, K_SLOT, K_START, K_VALID,
+    LOAD, LOAD_CONFIG, LOAD_QUEUE, L_DONE_HEAD, L_HEAD, L_NEXT, L_POPPED, L_ROW, L_STATE, L_TAIL, L_TRACKED, L_TRACKER,
+    NEVER, N_ACC_WRITE, N_SP_WRITE, O_READ_BLOCKED, P_ACC_BYTES, P_BUS, P_DIM, P_IN_BYTES, P_IN_FLIGHT, P_REQUEST,
+    P_SP_QUEUE, P_TRACKED, QUEUE_RING, Q_ACCUMULATE, Q_ADDRESS, Q_BLOCK, Q_BYTES, Q_FROM, Q_LOCAL, Q_REPEATS, Q_SCALED,
+    Q_SIZE, Q_TIME, Q_TRACKER, Q_WIDE, READ_REQUEST, ROW_QUEUE, R_ACTIVE, R_ADDRESS, R_BEATS, R_BYTES, R_DONE, R_HEAD,
+    R_ISSUED, R_LEFT, R_NEXT, R_REQUESTS, R_TAIL, S_ISSUE_LD, TRACKER, U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT, U_TIME,
+    W_ACCUMULATES, W_ACC_BANK, W_ACC_TIME, W_BANK, W_LAST_TIME, W_TIME, Z_ACCUMULATE, Z_BLOCK, Z_BYTES, Z_COLUMN,
+    Z_COLUMNS, Z_HELD, Z_HELD_ACCUMULATE, Z_HELD_BYTES, Z_HELD_KEY, Z_HELD_LAST, Z_HELD_SINCE, Z_LOCAL, Z_NEXT,
+    Z_SINCE, Z_TRACKER, Z_VALID,
 )  # fmt: skip
 # isort: on
 
@@ -155,18 +153,6 @@ def load_controller(m, t):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def best_packet(address, left, smallest, largest):  # type: ignore[no-untyped-def]
-    """(size, useful bytes) of the aligned power-of-two request that covers most of what is left, smallest on ties."""
-    size, best_size, best = smallest, smallest, np.int64(0)
-    while size <= largest:
-        useful = least(size - (address & (size - 1)), left)
-        if useful > best:
-            best_size, best = size, useful
-        size *= 2
-    return best_size, best
-
-
-@inlined
 def _oldest(m):  # type: ignore[no-untyped-def]
     """The transaction number that is free first; answers may come out of order."""
     number = np.int64(0)
@@ -176,30 +162,27 @@ def _oldest(m):  # type: ignore[no-untyped-def]
     return number
 
 
-@compiled
-def _request(m, memory, t, number):  # type: ignore[no-untyped-def]
-    """Issue one read request of the current row in cycle `t`, as transaction `number`, and schedule its response."""
+@inlined
+def _describe_answer(m, d, useful, shift):  # type: ignore[no-untyped-def]
+    """What is to be done with the `useful` bytes, behind `shift` others, of an answer to the current row's reader."""
     q = ROW_QUEUE + (m[R_ACTIVE] - 1) * Q_SIZE
-    size, useful = best_packet(m[R_ADDRESS], m[R_LEFT], m[P_BUS], m[P_REQUEST])
-    beats = size // m[P_BUS]
-    # Two queue stages to the port (tlb_q, translate_q in DMA.scala), then the buffers.
-    at_port, per_beat = most(t + 2 + m[P_PORT], m[R_PORT_FREE]), m[P_PER_BEAT]
-    if m[P_MEMORY_KIND] == OWN:
-        ready = at_port + m[P_LATENCY]
-    else:
-        at_port = accept(memory, at_port, 1)
-        ready, per_beat = answer(memory, m[P_MEMORY_PORT], at_port, m[R_ADDRESS], size, False, False)
-    m[R_PORT_FREE] = at_port + 1
-    d = RESPONSE + m[W_TAIL] % RESPONSES * D_SIZE
     row_bytes = m[P_DIM] * (m[P_ACC_BYTES] if m[q + Q_WIDE] else m[P_IN_BYTES])
-    m[d + D_READY], m[d + D_BEATS], m[d + D_PER_BEAT], m[d + D_NUMBER] = ready, beats, per_beat, number
-    m[d + D_SHIFT], m[d + D_BYTES] = m[R_ADDRESS] & (size - 1), useful
+    m[d + D_SHIFT], m[d + D_BYTES] = shift, useful
     m[d + D_ROW] = m[q + Q_LOCAL] + m[q + Q_BLOCK] * (m[R_DONE] // row_bytes)
     m[d + D_OFFSET], m[d + D_TRACKER], m[d + D_BLOCK] = m[R_DONE] % row_bytes, m[q + Q_TRACKER], m[q + Q_BLOCK]
     m[d + D_WIDE], m[d + D_REPEATS], m[d + D_SCALED] = m[q + Q_WIDE], m[q + Q_REPEATS], m[q + Q_SCALED]
     m[d + D_ACCUMULATE] = m[q + Q_ACCUMULATE]
+
+
+@compiled
+def _request(m, memory, t, number):  # type: ignore[no-untyped-def]
+    """Issue one read request of the current row in cycle `t`, as transaction `number`."""
+    size, useful = best_packet(m[R_ADDRESS], m[R_LEFT], m[P_BUS], m[P_REQUEST])
+    request = new_request(m, READ_REQUEST, number, m[R_ADDRESS], size, useful)
+    _describe_answer(m, request, useful, m[R_ADDRESS] & (size - 1))
     m[IN_FLIGHT + number] = NEVER
     m[G_RDMA_LATENCY] -= t
+    beats = size // m[P_BUS]
     # The reader adds a request's bytes at each of its beats (total_bytes_read in DMA.scala).
     m[G_RDMA_BYTES] += size * beats
     m[R_ISSUED] += 1
@@ -209,7 +192,10 @@ def _request(m, memory, t, number):  # type: ignore[no-untyped-def]
     m[R_ADDRESS] += useful
     m[R_DONE] += useful
     m[R_LEFT] -= useful
-    answered(m, t)
+    if alone(m, t):
+        answer_read(m, memory, t, request, pass_alone(m, t, READER, m[request + Q_FROM]))
+    else:
+        enter_read(m, t, request)
 
 
 @compiled
@@ -217,9 +203,14 @@ def reader(m, memory, t):  # type: ignore[no-untyped-def]
     """One cycle of the DMA reader: one request of the current row, and a new row as soon as the last is done."""
     m[R_NEXT] = NEVER
     if m[R_ACTIVE]:
-        number = m[R_ISSUED] % m[P_IN_FLIGHT] if m[P_MEMORY_KIND] != CACHED else _oldest(m)
+        number = m[R_ISSUED] % m[P_IN_FLIGHT]
+        if m[IN_FLIGHT + number] > t:
+            number = _oldest(m)
         if m[IN_FLIGHT + number] > t:
             m[R_NEXT] = m[IN_FLIGHT + number]
+            return
+        if m[O_READ_BLOCKED] == t:
+            m[R_NEXT] = t + 1
             return
         _request(m, memory, t, number)
         if m[R_LEFT] > 0:

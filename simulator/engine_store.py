@@ -13,24 +13,21 @@ from __future__ import annotations
 from simulator.engine_accumulator import read_waits
 from simulator.engine_compile import bits, compiled, least, most
 from simulator.engine_front import release, row_key
-from simulator.engine_load import best_packet
-from simulator.engine_memory import accept, answer
-from simulator.engine_rows import answered, bank_of, execute_writes
-from simulator.memory_state import M_LINE, OWN
+from simulator.engine_port import WRITER, alone, answer_write, best_packet, enter_beat, new_request, page_of, pass_alone
+from simulator.engine_rows import bank_of, execute_writes
 
 # isort: off
 from simulator.engine_state import (
-    ACCUMULATES_BIT, ACC_BANK_BIT, ACKS, A_ACK_READY, D_BEATS, D_NUMBER, D_PER_BEAT, D_READY, D_SIZE, ENTRY, E_SIZE,
-    E_STARTED, G_STORE_ACTIVE, G_STORE_DMA_WAIT, G_STORE_PAD_WAIT, G_STORE_POOLING, G_WDMA_ACTIVE, G_WDMA_BYTES,
-    G_WDMA_LATENCY, ITEM, ITEMS, I_ACCEPT, I_ADDRESS, I_BANK, I_BYTES, I_KEY, I_NORM, I_QUEUED, I_READ, I_SCALE,
-    I_SIZE, I_STORE, NEVER, N_ACC_READ, N_SP_READ, O_LEFT, O_SIZE, O_SLOT, O_START, P_ACC_BYTES, P_ACC_PORTS,
-    P_ACC_SCALE, P_BUS, P_DIM, P_IN_BYTES, P_IN_FLIGHT, P_LATENCY, P_MEMORY_KIND, P_MEMORY_PORT, P_PER_BEAT, P_PORT,
-    P_READ_DELAY, P_REQUEST, P_SP_QUEUE, P_TRACKED, QUEUE_RING, RESPONSE, RESPONSES, R_PORT_FREE, STORE, STORES,
+    ACCUMULATES_BIT, ACC_BANK_BIT, ACKS, ENTRY, E_SIZE, E_STARTED, G_STORE_ACTIVE, G_STORE_DMA_WAIT, G_STORE_PAD_WAIT,
+    G_STORE_POOLING, G_WDMA_ACTIVE, G_WDMA_BYTES, G_WDMA_LATENCY, ITEM, ITEMS, I_ACCEPT, I_ADDRESS, I_BANK, I_BYTES,
+    I_KEY, I_NORM, I_QUEUED, I_READ, I_SCALE, I_SIZE, I_STORE, NEVER, N_ACC_READ, N_SP_READ, O_LEFT, O_PAGE, O_SIZE,
+    O_SLOT, O_START, O_WRITE_BLOCKED, P_ACC_BYTES, P_ACC_PORTS, P_ACC_SCALE, P_BUS, P_DIM, P_IN_BYTES, P_IN_FLIGHT,
+    P_READ_DELAY, P_REQUEST, P_SP_QUEUE, P_TRACKED, QUEUE_RING, Q_FROM, R_ACTIVE, R_HEAD, R_TAIL, STORE, STORES,
     STORE_QUEUE, STORE_RING, S_ISSUE_ST, U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT, U_TIME, V_BEATS, V_BLOCK, V_BYTES,
     V_CLOSED, V_COLUMNS, V_DONE, V_D_NEXT, V_FIRED, V_HEAD, V_ISSUED, V_NEXT, V_OPENED, V_PACKETS, V_POOL_COLUMNS,
     V_POOL_DIM, V_POOL_LEFT, V_POOL_ROWS, V_POOL_SIZE, V_POOL_STEP, V_POOL_UPPER, V_POPPED, V_READ, V_READY,
-    V_REQUESTS, V_ROW, V_ROWS, V_SCALED, V_SENT, V_STATE, V_STRIDE, V_TAIL, V_TAKEN, V_W_ADDRESS, V_W_LEFT, V_W_NEXT,
-    W_ACCUMULATES, W_ACC_BANK, W_ACC_TIME, W_BANK, W_TAIL, W_TIME, X_READS, X_READ_TIME,
+    V_REQUESTS, V_ROW, V_ROWS, V_SCALED, V_SENT, V_STATE, V_STRIDE, V_TAIL, V_TAKEN, V_W_ADDRESS, V_W_BEATS, V_W_LEFT,
+    V_W_NEXT, V_W_REQUEST, WRITE_REQUEST, W_ACCUMULATES, W_ACC_BANK, W_ACC_TIME, W_BANK, W_TIME, X_READS, X_READ_TIME,
 )  # fmt: skip
 # isort: on
 
@@ -298,39 +295,14 @@ def advance(m):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def writer(m, memory, t):  # type: ignore[no-untyped-def]
-    """Send the next write packet of the writer's row in cycle `t`, when a transaction number is free."""
-    free = m[ACKS + m[V_PACKETS] % m[P_IN_FLIGHT]] + 1
-    if free > t:
-        m[V_W_NEXT] = least(free, NEVER)
-        return
+def _new_packet(m, t):  # type: ignore[no-untyped-def]
+    """Choose the next write packet of the writer's row; V_W_BEATS of it are to be sent."""
     size, useful = best_packet(m[V_W_ADDRESS], m[V_W_LEFT], m[P_BUS], m[P_REQUEST])
-    beats = size // m[P_BUS]
-    last = t
-    if beats > 1:
-        # The packet's own number counts as taken from its second beat on (DMA.scala, xactBusy.andR).
-        in_use = m[ACKS + (m[V_PACKETS] + 1) % m[P_IN_FLIGHT]] + 1
-        if in_use >= NEVER:
-            m[V_W_NEXT] = NEVER
-            return
-        last = most(t + 1, in_use) + beats - 2
-    at_port = most(t + 2 + m[P_PORT], m[R_PORT_FREE])
-    at_port = most(last + 2 + m[P_PORT], at_port + beats - 1)
-    ready = at_port + m[P_LATENCY]
-    if m[P_MEMORY_KIND] != OWN:
-        at_port = accept(memory, at_port, beats)
-        whole = useful == size and size == memory[M_LINE]
-        ready, _ = answer(memory, m[P_MEMORY_PORT], at_port, m[V_W_ADDRESS], size, True, whole)
-        # Answers of writes are taken in the order of the writes.
-        ready = most(ready, m[A_ACK_READY] + 1)
-        m[A_ACK_READY] = ready
-    m[R_PORT_FREE] = at_port + 1
-    d = RESPONSE + m[W_TAIL] % RESPONSES * D_SIZE
-    m[d + D_READY], m[d + D_BEATS], m[d + D_PER_BEAT] = ready, 0, m[P_PER_BEAT]
-    m[d + D_NUMBER] = m[V_PACKETS] % m[P_IN_FLIGHT]
-    m[ACKS + m[d + D_NUMBER]] = NEVER
+    number, beats = m[V_PACKETS] % m[P_IN_FLIGHT], size // m[P_BUS]
+    m[V_W_REQUEST] = new_request(m, WRITE_REQUEST, number, m[V_W_ADDRESS], size, useful)
+    m[V_W_BEATS] = beats
+    m[ACKS + number] = NEVER
     m[G_WDMA_LATENCY] -= t
-    answered(m, t)
     m[G_WDMA_BYTES] += size
     m[V_PACKETS] += 1
     m[V_REQUESTS] += 1
@@ -338,6 +310,12 @@ def writer(m, memory, t):  # type: ignore[no-untyped-def]
     m[V_BEATS] += beats
     m[V_W_ADDRESS] += useful
     m[V_W_LEFT] -= useful
+
+
+@compiled
+def _end_packet(m, t, last):  # type: ignore[no-untyped-def]
+    """The last beat of a packet was issued in cycle `last`: the next packet, or the next row, follows."""
+    m[V_W_BEATS] = 0
     if m[V_W_LEFT] > 0:
         m[V_W_NEXT] = last + 1
         return
@@ -347,6 +325,44 @@ def writer(m, memory, t):  # type: ignore[no-untyped-def]
     advance(m)
     if m[V_D_NEXT] < t:
         m[V_D_NEXT] = t
+
+
+@compiled
+def _send_packet(m, memory, t):  # type: ignore[no-untyped-def]
+    """Send a whole packet from cycle `t` on while the reader is idle; returns the cycle of its last beat."""
+    beats, last = m[V_W_BEATS], t
+    if beats > 1:
+        # The packet's own number counts as taken from its second beat on (DMA.scala, xactBusy.andR).
+        in_use = m[ACKS + m[V_PACKETS] % m[P_IN_FLIGHT]] + 1
+        last = most(t + 1, in_use) + beats - 2
+    m[V_W_BEATS] = 0
+    answer_write(m, memory, t, m[V_W_REQUEST], pass_alone(m, last, WRITER, m[m[V_W_REQUEST] + Q_FROM]))
+    return last
+
+
+@compiled
+def writer(m, memory, t):  # type: ignore[no-untyped-def]
+    """Send the next beat of the writer's row in cycle `t`, or a whole packet, when a transaction number is free."""
+    free = m[ACKS + m[V_PACKETS] % m[P_IN_FLIGHT]] + 1
+    if free > t:
+        m[V_W_NEXT] = least(free, NEVER)
+        return
+    if m[O_WRITE_BLOCKED] == t:
+        m[V_W_NEXT] = t + 1
+        return
+    if m[V_W_BEATS] == 0:
+        _new_packet(m, t)
+        idle = m[R_ACTIVE] == 0 and (
+            m[R_HEAD] == m[R_TAIL] or m[O_PAGE + WRITER] == page_of(m[m[V_W_REQUEST] + Q_FROM])
+        )
+        if idle and m[ACKS + m[V_PACKETS] % m[P_IN_FLIGHT]] < NEVER and alone(m, t):
+            _end_packet(m, t, _send_packet(m, memory, t))
+            return
+    m[V_W_BEATS] -= 1
+    enter_beat(m, t, m[V_W_REQUEST], 1 if m[V_W_BEATS] == 0 else 0)
+    m[V_W_NEXT] = t + 1
+    if m[V_W_BEATS] == 0:
+        _end_packet(m, t, t)
 
 
 @compiled

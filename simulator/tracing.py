@@ -65,11 +65,13 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceChunk:
-    """What was seen since the last chunk: spans by the cycle they ended, stalls and samples by time."""
+    """What was seen since the last chunk: spans by the cycle they ended, stalls and samples by time; whether it is the
+    `last` of the run."""
 
     spans: list[Span]
     stalls: list[Stall]
     samples: list[Sample]
+    last: bool
 
 
 class Watcher:
@@ -119,6 +121,8 @@ class Watcher:
             if end not in (REACHED, PAUSED) and t > self._first:
                 # Nothing is left to visit; what is still on its way drains.
                 note_cause(ON_DRAIN, self._first, self._logs[1], self._filled)
+        if end == REACHED and self._open and t % self._every and not self._filled[N_SAMPLES]:
+            sample(m, t, self._logs[2], self._filled)
         while end == REACHED and t < self._last:
             t, end = observe(m, memory, t, self._last, self._every, self._logs, self._filled, trace, *words, accepted)
             if end == REACHED and t < self._last:
@@ -149,6 +153,7 @@ class Watcher:
                 spans=[Span(*row) for row in spans[: self._filled[N_SPANS]].tolist()],
                 stalls=[Stall(*row) for row in stalls[:count].tolist()],
                 samples=[Sample(*row) for row in samples[: self._filled[N_SAMPLES]].tolist()],
+                last=kept == 0,
             )
         )
         left = int(self._filled[N_STALLS]) - count

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from systolic.limits import MAX_SIMULATED_CYCLES
+from systolic.limits import MAX_SIMULATED_CYCLES, TRACED_CYCLES
 from systolic.network import NetworkRequest
 from systolic.network_options import takes_network
 from systolic.schedule_cache import default_cache_folder
@@ -31,6 +31,18 @@ TimeLimitOption = Annotated[
 ]
 MaxCyclesOption = Annotated[
     float, typer.Option("--max-cycles", min=1, help="Refuse to simulate more cycles than this (distinct layers once).")
+]
+TraceOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--trace", metavar="FILE", help="Leave what each unit did as a trace for ui.perfetto.dev (.json[.gz])."
+    ),
+]
+TraceFromOption = Annotated[
+    int, typer.Option("--trace-from", min=0, help="First cycle of each layer or stream that the trace shows.")
+]
+TraceCyclesOption = Annotated[
+    int, typer.Option("--trace-cycles", min=1, help="Cycles of each layer or stream that the trace shows.")
 ]
 JsonLinesOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object a row on stdout instead of tables.")
@@ -70,12 +82,19 @@ def run(
         Path | None, typer.Option("--cache", help="Folder of solved schedules (default: the user's cache folder).")
     ] = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Neither read nor keep solved schedules.")] = False,
+    trace: TraceOption = None,
+    trace_from: TraceFromOption = 0,
+    trace_cycles: TraceCyclesOption = TRACED_CYCLES,
     as_json: JsonOption = False,
 ) -> None:
-    """Import, schedule, simulate and report a network: leaves runs/NAME with run.json, tables and one HTML page."""
+    """Import, schedule, simulate and report a network: leaves runs/NAME with run.json, tables and one HTML page.
+
+    A trace shows the layers that get a timeline: the slowest ones and those named.
+    """
     from systolic.job import RunRequest, run_job
     from systolic.show import print_record
     from systolic.terminal import stage_progress
+    from systolic.tracing_job import TraceRequest
 
     request = RunRequest(
         network=network,
@@ -87,6 +106,7 @@ def run(
         time_limit_seconds=time_limit,
         max_cycles=max_cycles,
         cache=None if no_cache else cache or default_cache_folder(),
+        trace=TraceRequest(path=trace, first_cycle=trace_from, cycles=trace_cycles) if trace else None,
     )
     with stage_progress() as progress:
         folder, record = run_job(request, progress)
@@ -160,14 +180,21 @@ def simulate(
     workers: WorkersOption = None,
     time_limit: TimeLimitOption = 10.0,
     max_cycles: MaxCyclesOption = MAX_SIMULATED_CYCLES,
+    trace: TraceOption = None,
+    trace_from: TraceFromOption = 0,
+    trace_cycles: TraceCyclesOption = TRACED_CYCLES,
     as_json: JsonOption = False,
 ) -> None:
-    """Schedule and simulate layers cycle by cycle and show cycles and stalls, without leaving a run folder."""
+    """Schedule and simulate layers cycle by cycle and show cycles and stalls, without leaving a run folder.
+
+    A trace shows every distinct layer that runs as commands, one after another.
+    """
     from simulator.accelerator_file import load_accelerator
     from systolic.network import load_network
     from systolic.pipeline import check_layer_values, layers_of, schedule, simulate_layers
     from systolic.show import print_simulations
     from systolic.terminal import stage_progress
+    from systolic.tracing_job import TraceRequest, distinct_layers, layer_streams, trace_streams
 
     machine = load_accelerator(accelerator)
     layers = layers_of(load_network(network), machine, skip_unsupported=network.skip_unsupported, only=layer)
@@ -175,6 +202,9 @@ def simulate(
         schedules = schedule(layers, machine, workers=workers, time_limit_seconds=time_limit, progress=progress)
         runs = simulate_layers(layers, schedules, machine, workers=workers, max_cycles=max_cycles, progress=progress)
         checked = check_layer_values(runs, machine, progress=progress) if check_values else ()
+        if trace:
+            request = TraceRequest(path=trace, first_cycle=trace_from, cycles=trace_cycles)
+            trace_streams(layer_streams(runs, machine, distinct_layers(runs)), machine, request, progress)
     print_simulations(runs, machine, checked=checked, commands=commands, as_json=as_json)
 
 
@@ -191,6 +221,9 @@ def replay(
         bool, typer.Option("--values/--no-values", help="Compute the output's digest where a row names I and J.")
     ] = True,
     workers: WorkersOption = None,
+    trace: TraceOption = None,
+    trace_from: TraceFromOption = 0,
+    trace_cycles: TraceCyclesOption = TRACED_CYCLES,
     as_json: JsonLinesOption = False,
 ) -> None:
     """Run raw Gemmini commands on the cycle engine, and compare with what was measured where the rows say it."""
@@ -198,6 +231,7 @@ def replay(
     from systolic.replay_job import ReplayRequest, replay_file
     from systolic.replay_show import print_json_lines, print_tables
     from systolic.terminal import stage_progress
+    from systolic.tracing_job import TraceRequest, row_streams, trace_streams
 
     request = ReplayRequest(
         streams=streams,
@@ -214,6 +248,9 @@ def replay(
             print_json_lines(replayed)
         else:
             print_tables(replayed, request.accelerator.name)
+        if trace:
+            wanted = TraceRequest(path=trace, first_cycle=trace_from, cycles=trace_cycles)
+            trace_streams(row_streams(request), request.accelerator, wanted, progress)
 
 
 @app.command()

@@ -19,9 +19,10 @@ from simulator.accelerator_file import load_accelerator
 from systolic.limits import MAX_SIMULATED_CYCLES
 from systolic.network import NetworkRequest, content_hash, load_network
 from systolic.pipeline import Progress, layers_of, no_such_layer, schedule, simulate_layers
-from systolic.recording import layer_rows, machine_facts, notes_of, package_versions, timeline_rows
+from systolic.recording import layer_rows, machine_facts, notes_of, package_versions, timeline_layers, timeline_rows
 from systolic.run_folder import new_run_folder
 from systolic.schedule_cache import ScheduleCache
+from systolic.tracing_job import TraceRequest, layer_streams, trace_streams
 
 if TYPE_CHECKING:
     from mapper.lower import Layer
@@ -35,7 +36,7 @@ class RunRequest:
     """What `systolic run` was asked: network, machine (name or TOML file), where to leave the run, how to solve.
 
     `timelines` names layers whose schedule is kept beside the slowest ones'; `cache` is the folder of solved
-    schedules, None for none.
+    schedules, None for none; `trace` asks for a trace of the layers with a timeline.
     """
 
     network: NetworkRequest
@@ -47,6 +48,7 @@ class RunRequest:
     time_limit_seconds: float = 10.0
     max_cycles: float = MAX_SIMULATED_CYCLES
     cache: Path | None = None
+    trace: TraceRequest | None = None
 
 
 def run_job(request: RunRequest, progress: Progress) -> tuple[Path, RunRecord]:
@@ -83,7 +85,10 @@ def run_job(request: RunRequest, progress: Progress) -> tuple[Path, RunRecord]:
                 max_cycles=request.max_cycles,
                 progress=progress,
             )
-            timelines = timeline_rows(runs, machine, also=request.timelines, slowest=SLOWEST_WITH_TIMELINE)
+            shown = timeline_layers(runs, also=request.timelines, slowest=SLOWEST_WITH_TIMELINE)
+            timelines = timeline_rows(runs, machine, shown)
+            if request.trace is not None:
+                trace_streams(layer_streams(runs, machine, shown), machine, request.trace, progress)
         with _stage("report", {}, progress):
             facts = machine_facts(machine)
             layer_table = layers_frame(layer_rows(runs, machine))

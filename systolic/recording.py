@@ -135,14 +135,16 @@ def mapping_text(mapping: Mapping) -> str:
     )
 
 
-def timeline_rows(
-    runs: Sequence[LayerRun], accelerator: Accelerator, *, also: tuple[str, ...], slowest: int
-) -> list[dict[str, Any]]:
-    """Activity of the first commands of the slowest simulated layers, and of the layers named in `also`."""
+def timeline_layers(runs: Sequence[LayerRun], *, also: tuple[str, ...], slowest: int) -> list[int]:
+    """Numbers of the slowest simulated layers, and of the layers named in `also`."""
     simulated = [index for index, run in enumerate(runs) if run.result is not None and run.identical_to == index]
     simulated.sort(key=lambda index: -runs[index].cost.cycles)
     named = [index for index, run in enumerate(runs) if run.layer.name in also and run.result is not None]
-    chosen = list(dict.fromkeys((*simulated[:slowest], *named)))
+    return list(dict.fromkeys((*simulated[:slowest], *named)))
+
+
+def timeline_rows(runs: Sequence[LayerRun], accelerator: Accelerator, chosen: Sequence[int]) -> list[dict[str, Any]]:
+    """Activity of the first commands of the layers numbered `chosen`."""
     return [row for index in chosen for row in _timeline(index, runs[index], accelerator)]
 
 

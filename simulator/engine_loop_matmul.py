@@ -33,82 +33,13 @@ from simulator.engine_loop_words import (
 
 # isort: off
 from simulator.engine_state import (
-    EXECUTE,
-    FROM_MATMUL,
-    FRONT_WIDTH,
-    F_B_HEAD,
-    F_B_TAIL,
-    F_COMMAND,
-    H_ACTIVE,
-    H_CONSUMED,
-    H_EXECUTED,
-    H_FREE,
-    H_HEAD,
-    H_NEXT,
-    H_RESADD,
-    H_UTIL_EX,
-    H_UTIL_LD,
-    H_UTIL_ST,
-    J_A,
-    J_ACCUMULATE,
-    J_ACT,
-    J_A_HALF,
-    J_A_STRIDE,
-    J_A_T,
-    J_B,
-    J_B_HALF,
-    J_B_STRIDE,
-    J_B_T,
-    J_C,
-    J_COMPLETED,
-    J_CONFIGURED,
-    J_C_STRIDE,
-    J_D,
-    J_D_STRIDE,
-    J_FULL_C,
-    J_LOW_D,
-    J_MAX_I,
-    J_MAX_J,
-    J_MAX_K,
-    J_NUMBER,
-    J_PAD_I,
-    J_PAD_J,
-    J_PAD_K,
-    J_RUNNING,
-    J_SIZE,
-    J_STARTED,
-    LOAD,
-    LOOP_UNIT,
-    MATMUL_LOOP,
-    MATMUL_QUEUE,
-    NEVER,
-    O_I,
-    O_J,
-    O_K,
-    O_LOOP,
-    O_NEXT_START,
-    O_SIZE,
-    O_START,
-    O_STATE,
-    P_ACC_ROWS,
-    P_DIM,
-    P_EX_ENTRIES,
-    P_LD_ENTRIES,
-    P_ST_ENTRIES,
-    STORE,
-    S_LAST_BUSY,
-    UNITS,
-    UNIT_A,
-    UNIT_B,
-    UNIT_C,
-    UNIT_D,
-    UNIT_X,
-    Y_COMMAND,
-    Y_FUNCT,
-    Y_OUT,
-    Y_RS1,
-    Y_RS2,
-    Y_SIZE,
+    EXECUTE, FROM_MATMUL, FRONT_WIDTH, F_B_HEAD, F_B_TAIL, F_COMMAND, H_ACTIVE, H_CONSUMED, H_EXECUTED, H_FREE, H_HEAD,
+    H_NEXT, H_RESADD, H_UTIL_EX, H_UTIL_LD, H_UTIL_ST, J_A, J_ACCUMULATE, J_ACT, J_A_HALF, J_A_STRIDE, J_A_T, J_B,
+    J_B_HALF, J_B_STRIDE, J_B_T, J_C, J_COMPLETED, J_CONFIGURED, J_C_STRIDE, J_D, J_D_STRIDE, J_FULL_C, J_LOW_D,
+    J_MAX_I, J_MAX_J, J_MAX_K, J_NUMBER, J_PAD_I, J_PAD_J, J_PAD_K, J_RUNNING, J_SIZE, J_STARTED, LOAD, LOOP_UNIT,
+    LU_I, LU_J, LU_K, LU_LOOP, LU_NEXT_START, LU_SIZE, LU_START, LU_STATE, MATMUL_LOOP, MATMUL_QUEUE, NEVER,
+    P_ACC_ROWS, P_DIM, P_EX_ENTRIES, P_LD_ENTRIES, P_ST_ENTRIES, STORE, S_LAST_BUSY, UNITS, UNIT_A, UNIT_B, UNIT_C,
+    UNIT_D, UNIT_X, Y_COMMAND, Y_FUNCT, Y_OUT, Y_RS1, Y_RS2, Y_SIZE,
 )
 # isort: on
 
@@ -171,13 +102,13 @@ def _consume(m, t, loop):  # type: ignore[no-untyped-def]
 
 @inlined
 def _state(m, unit):  # type: ignore[no-untyped-def]
-    return m[LOOP_UNIT + unit * O_SIZE + O_STATE]
+    return m[LOOP_UNIT + unit * LU_SIZE + LU_STATE]
 
 
 @inlined
 def _over(m, of, other):  # type: ignore[no-untyped-def]
     """Whether unit `of` has nothing more to do for the loop `other` works on."""
-    return m[LOOP_UNIT + of * O_SIZE + O_LOOP] != m[LOOP_UNIT + other * O_SIZE + O_LOOP] or _state(m, of) == 0
+    return m[LOOP_UNIT + of * LU_SIZE + LU_LOOP] != m[LOOP_UNIT + other * LU_SIZE + LU_LOOP] or _state(m, of) == 0
 
 
 @compiled
@@ -185,12 +116,12 @@ def _execute_valid(m):  # type: ignore[no-untyped-def]
     """Whether the execute unit offers a command: what it reads next has been asked for, and its share is not full."""
     if _state(m, UNIT_X) == 0 or m[H_UTIL_EX] >= m[P_EX_ENTRIES] or m[H_RESADD]:
         return False
-    x, a, b = LOOP_UNIT + UNIT_X * O_SIZE, LOOP_UNIT + UNIT_A * O_SIZE, LOOP_UNIT + UNIT_B * O_SIZE
-    k = m[x + O_K]
+    x, a, b = LOOP_UNIT + UNIT_X * LU_SIZE, LOOP_UNIT + UNIT_A * LU_SIZE, LOOP_UNIT + UNIT_B * LU_SIZE
+    k = m[x + LU_K]
     # The test of B's progress in j compares A's k (LoopMatmul.scala).
-    level = m[a + O_K] == k
-    a_ahead = _over(m, UNIT_A, UNIT_X) or m[a + O_K] > k or (level and m[a + O_I] > m[x + O_I])
-    b_ahead = _over(m, UNIT_B, UNIT_X) or m[b + O_K] > k or (level and m[b + O_J] > m[x + O_J])
+    level = m[a + LU_K] == k
+    a_ahead = _over(m, UNIT_A, UNIT_X) or m[a + LU_K] > k or (level and m[a + LU_I] > m[x + LU_I])
+    b_ahead = _over(m, UNIT_B, UNIT_X) or m[b + LU_K] > k or (level and m[b + LU_J] > m[x + LU_J])
     return a_ahead and b_ahead and _over(m, UNIT_D, UNIT_X)
 
 
@@ -200,23 +131,23 @@ def _store_valid(m):  # type: ignore[no-untyped-def]
     g = loop_of(m, UNIT_C)
     if _state(m, UNIT_C) == 0 or m[H_UTIL_ST] >= m[P_ST_ENTRIES] or m[g + J_C] == 0:
         return False
-    c, x, b = LOOP_UNIT + UNIT_C * O_SIZE, LOOP_UNIT + UNIT_X * O_SIZE, LOOP_UNIT + UNIT_B * O_SIZE
-    end = m[c + O_J] + least(store_blocks(m, g), m[g + J_MAX_J] - m[c + O_J])
+    c, x, b = LOOP_UNIT + UNIT_C * LU_SIZE, LOOP_UNIT + UNIT_X * LU_SIZE, LOOP_UNIT + UNIT_B * LU_SIZE
+    end = m[c + LU_J] + least(store_blocks(m, g), m[g + J_MAX_J] - m[c + LU_J])
     if m[H_RESADD]:
         # A residual addition has no execute part: B's load, k for i, takes its place.
-        past = m[b + O_K] > m[c + O_I] or (m[b + O_K] == m[c + O_I] and m[b + O_J] >= end)
+        past = m[b + LU_K] > m[c + LU_I] or (m[b + LU_K] == m[c + LU_I] and m[b + LU_J] >= end)
         return past or (_over(m, UNIT_A, UNIT_C) and _over(m, UNIT_B, UNIT_C))
-    past = m[x + O_J] >= end or (m[x + O_J] == end - 1 and m[x + O_I] > m[c + O_I])
-    return _over(m, UNIT_X, UNIT_C) or (m[x + O_K] == m[g + J_MAX_K] - 1 and past)
+    past = m[x + LU_J] >= end or (m[x + LU_J] == end - 1 and m[x + LU_I] > m[c + LU_I])
+    return _over(m, UNIT_X, UNIT_C) or (m[x + LU_K] == m[g + J_MAX_K] - 1 and past)
 
 
 @compiled
 def _load_choice(m):  # type: ignore[no-untyped-def]
     """Which of the loads of A and B the weighted arbiter listens to, whether or not it offers a command."""
-    a, b = LOOP_UNIT + UNIT_A * O_SIZE, LOOP_UNIT + UNIT_B * O_SIZE
-    same = m[a + O_LOOP] == m[b + O_LOOP]
-    a_idle, b_idle = m[a + O_STATE] == 0, m[b + O_STATE] == 0
-    force_a, force_b = not same and m[a + O_LOOP] == m[H_HEAD], not same and m[b + O_LOOP] == m[H_HEAD]
+    a, b = LOOP_UNIT + UNIT_A * LU_SIZE, LOOP_UNIT + UNIT_B * LU_SIZE
+    same = m[a + LU_LOOP] == m[b + LU_LOOP]
+    a_idle, b_idle = m[a + LU_STATE] == 0, m[b + LU_STATE] == 0
+    force_a, force_b = not same and m[a + LU_LOOP] == m[H_HEAD], not same and m[b + LU_LOOP] == m[H_HEAD]
     if m[H_RESADD]:
         force_a, force_b = same and not a_idle, force_b or a_idle
     if force_a:
@@ -225,7 +156,7 @@ def _load_choice(m):  # type: ignore[no-untyped-def]
         return UNIT_B
     if b_idle:
         return UNIT_A
-    return UNIT_B if m[a + O_K] > m[b + O_K] or (m[b + O_K] == 0 and m[b + O_J] == 0) else UNIT_A
+    return UNIT_B if m[a + LU_K] > m[b + LU_K] or (m[b + LU_K] == 0 and m[b + LU_J] == 0) else UNIT_A
 
 
 @compiled
@@ -292,21 +223,21 @@ def _requested_loop(m, unit):  # type: ignore[no-untyped-def]
 @compiled
 def _begin(m, unit, loop):  # type: ignore[no-untyped-def]
     """`unit` takes up `loop`; accumulator halves alternate for D, execute and store each, where C leaves for memory."""
-    o, g = LOOP_UNIT + unit * O_SIZE, MATMUL_LOOP + loop * J_SIZE
+    o, g = LOOP_UNIT + unit * LU_SIZE, MATMUL_LOOP + loop * J_SIZE
     half = m[P_ACC_ROWS] // 2
-    m[o + O_STATE], m[o + O_LOOP], m[o + O_I], m[o + O_J], m[o + O_K] = 1, loop, 0, 0, 0
+    m[o + LU_STATE], m[o + LU_LOOP], m[o + LU_I], m[o + LU_J], m[o + LU_K] = 1, loop, 0, 0, 0
     m[g + J_STARTED] |= 1 << unit
     m[g + J_RUNNING] = 1
     if m[H_RESADD] and unit != UNIT_D and unit != UNIT_X:
-        m[o + O_START] = loop * half
+        m[o + LU_START] = loop * half
     elif unit == UNIT_A:
-        m[o + O_START] = a_start(m, g)
+        m[o + LU_START] = a_start(m, g)
     elif unit == UNIT_B:
-        m[o + O_START] = b_end(m, g)
+        m[o + LU_START] = b_end(m, g)
     else:
-        m[o + O_START] = m[o + O_NEXT_START]
+        m[o + LU_START] = m[o + LU_NEXT_START]
     if unit >= UNIT_D and m[g + J_C]:
-        m[o + O_NEXT_START] = half - m[o + O_NEXT_START]
+        m[o + LU_NEXT_START] = half - m[o + LU_NEXT_START]
 
 
 @inlined
@@ -364,7 +295,7 @@ def loop_matmul(m, t, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def
         if (news >> unit) & 1:
             m[loop_of(m, unit) + J_COMPLETED] |= 1 << unit
         if (skipped >> unit) & 1:
-            m[LOOP_UNIT + unit * O_SIZE + O_STATE] = 0
+            m[LOOP_UNIT + unit * LU_SIZE + LU_STATE] = 0
     if winner != NOBODY:
         _fire(m, t, winner)
     for unit in range(UNITS):

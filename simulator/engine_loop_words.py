@@ -12,50 +12,10 @@ from simulator.engine_compile import compiled, inlined, least
 
 # isort: off
 from simulator.engine_state import (
-    H_RESADD,
-    J_A,
-    J_ACCUMULATE,
-    J_A_HALF,
-    J_A_STRIDE,
-    J_A_T,
-    J_B,
-    J_B_HALF,
-    J_B_STRIDE,
-    J_B_T,
-    J_C,
-    J_C_STRIDE,
-    J_D,
-    J_D_STRIDE,
-    J_FULL_C,
-    J_LOW_D,
-    J_MAX_I,
-    J_MAX_J,
-    J_MAX_K,
-    J_PAD_I,
-    J_PAD_J,
-    J_PAD_K,
-    J_SIZE,
-    LOOP_UNIT,
-    MATMUL_LOOP,
-    MULTIPLYING,
-    O_I,
-    O_J,
-    O_K,
-    O_LOOP,
-    O_SIZE,
-    O_START,
-    O_STATE,
-    PRELOADING,
-    P_ACC_BYTES,
-    P_DIM,
-    P_IN_BYTES,
-    P_REQUEST,
-    P_SP_ROWS,
-    UNIT_A,
-    UNIT_B,
-    UNIT_C,
-    UNIT_D,
-    UNIT_X,
+    H_RESADD, J_A, J_ACCUMULATE, J_A_HALF, J_A_STRIDE, J_A_T, J_B, J_B_HALF, J_B_STRIDE, J_B_T, J_C, J_C_STRIDE, J_D,
+    J_D_STRIDE, J_FULL_C, J_LOW_D, J_MAX_I, J_MAX_J, J_MAX_K, J_PAD_I, J_PAD_J, J_PAD_K, J_SIZE, LOOP_UNIT, LU_I, LU_J,
+    LU_K, LU_LOOP, LU_SIZE, LU_START, LU_STATE, MATMUL_LOOP, MULTIPLYING, PRELOADING, P_ACC_BYTES, P_DIM, P_IN_BYTES,
+    P_REQUEST, P_SP_ROWS, UNIT_A, UNIT_B, UNIT_C, UNIT_D, UNIT_X,
 )
 # isort: on
 
@@ -85,7 +45,7 @@ def _floor_add(value, step, end):  # type: ignore[no-untyped-def]
 @inlined
 def loop_of(m, unit):  # type: ignore[no-untyped-def]
     """Record of the loop `unit` works on or last worked on."""
-    return MATMUL_LOOP + m[LOOP_UNIT + unit * O_SIZE + O_LOOP] * J_SIZE
+    return MATMUL_LOOP + m[LOOP_UNIT + unit * LU_SIZE + LU_LOOP] * J_SIZE
 
 
 @compiled
@@ -105,8 +65,8 @@ def _rectangle(m, row, column, max_row, max_column, row_pad, column_pad, widest)
 @compiled
 def load_a(m):  # type: ignore[no-untyped-def]
     """(rs1, rs2) of the next mvin of A, and the iterators moved on; the unit falls idle after the last."""
-    o, g = LOOP_UNIT + UNIT_A * O_SIZE, loop_of(m, UNIT_A)
-    dim, i, k, added = m[P_DIM], m[o + O_I], m[o + O_K], m[H_RESADD]
+    o, g = LOOP_UNIT + UNIT_A * LU_SIZE, loop_of(m, UNIT_A)
+    dim, i, k, added = m[P_DIM], m[o + LU_I], m[o + LU_K], m[H_RESADD]
     max_i, max_k = m[g + J_MAX_I], m[g + J_MAX_J] if added else m[g + J_MAX_K]
     pad_i, pad_k = m[g + J_PAD_I], m[g + J_PAD_J] if added else m[g + J_PAD_K]
     if m[g + J_A_T]:
@@ -116,19 +76,19 @@ def load_a(m):  # type: ignore[no-untyped-def]
     widest = least(max_column, _widest(m, m[P_IN_BYTES]))
     rows, columns = _rectangle(m, row, column, max_row, max_column, row_pad, column_pad, widest)
     memory = _in_memory(m[g + J_A], (row * m[g + J_A_STRIDE] + column) * dim * m[P_IN_BYTES])
-    local = m[o + O_START] + (row * max_column + column) * dim + (ACCUMULATOR if added else 0)
-    m[o + O_I] = _floor_add(i, widest if m[g + J_A_T] else 1, max_i)
-    if m[o + O_I] == 0:
-        m[o + O_K] = _floor_add(k, 1 if m[g + J_A_T] else widest, max_k)
-        m[o + O_STATE] = 0 if m[o + O_K] == 0 else 1
+    local = m[o + LU_START] + (row * max_column + column) * dim + (ACCUMULATOR if added else 0)
+    m[o + LU_I] = _floor_add(i, widest if m[g + J_A_T] else 1, max_i)
+    if m[o + LU_I] == 0:
+        m[o + LU_K] = _floor_add(k, 1 if m[g + J_A_T] else widest, max_k)
+        m[o + LU_STATE] = 0 if m[o + LU_K] == 0 else 1
     return memory, _span(rows, columns, local)
 
 
 @compiled
 def load_b(m):  # type: ignore[no-untyped-def]
     """(rs1, rs2) of the next mvin of B, like `load_a`."""
-    o, g = LOOP_UNIT + UNIT_B * O_SIZE, loop_of(m, UNIT_B)
-    dim, j, k, added = m[P_DIM], m[o + O_J], m[o + O_K], m[H_RESADD]
+    o, g = LOOP_UNIT + UNIT_B * LU_SIZE, loop_of(m, UNIT_B)
+    dim, j, k, added = m[P_DIM], m[o + LU_J], m[o + LU_K], m[H_RESADD]
     max_j, max_k = m[g + J_MAX_J], m[g + J_MAX_I] if added else m[g + J_MAX_K]
     pad_j, pad_k = m[g + J_PAD_J], m[g + J_PAD_I] if added else m[g + J_PAD_K]
     if m[g + J_B_T]:
@@ -138,35 +98,35 @@ def load_b(m):  # type: ignore[no-untyped-def]
     widest = least(max_column, _widest(m, m[P_IN_BYTES]))
     rows, columns = _rectangle(m, row, column, 0, max_column, 0, column_pad, widest)
     memory = _in_memory(m[g + J_B], (row * m[g + J_B_STRIDE] + column) * dim * m[P_IN_BYTES])
-    start = m[o + O_START] - (0 if added else max_k * max_j * dim)
+    start = m[o + LU_START] - (0 if added else max_k * max_j * dim)
     local = start + (row * max_column + column) * dim + (ACCUMULATOR | ACCUMULATE if added else 0)
-    m[o + O_J] = _floor_add(j, 1 if m[g + J_B_T] else widest, max_j)
-    if m[o + O_J] == 0:
-        m[o + O_K] = _floor_add(k, widest if m[g + J_B_T] else 1, max_k)
-        m[o + O_STATE] = 0 if m[o + O_K] == 0 else 1
+    m[o + LU_J] = _floor_add(j, 1 if m[g + J_B_T] else widest, max_j)
+    if m[o + LU_J] == 0:
+        m[o + LU_K] = _floor_add(k, widest if m[g + J_B_T] else 1, max_k)
+        m[o + LU_STATE] = 0 if m[o + LU_K] == 0 else 1
     return memory, _span(rows, columns, local)
 
 
 @compiled
 def load_d(m):  # type: ignore[no-untyped-def]
     """(rs1, rs2) of the next mvin of D, like `load_a`; i runs innermost."""
-    o, g = LOOP_UNIT + UNIT_D * O_SIZE, loop_of(m, UNIT_D)
-    dim, i, j = m[P_DIM], m[o + O_I], m[o + O_J]
+    o, g = LOOP_UNIT + UNIT_D * LU_SIZE, loop_of(m, UNIT_D)
+    dim, i, j = m[P_DIM], m[o + LU_I], m[o + LU_J]
     element_bytes = m[P_IN_BYTES] if m[g + J_LOW_D] else m[P_ACC_BYTES]
     widest = least(m[g + J_MAX_J], _widest(m, element_bytes))
     rows, columns = _rectangle(m, i, j, m[g + J_MAX_I], m[g + J_MAX_J], m[g + J_PAD_I], m[g + J_PAD_J], widest)
     memory = _in_memory(m[g + J_D], (i * m[g + J_D_STRIDE] + j) * dim * element_bytes)
-    local = ACCUMULATOR | m[o + O_START] + (i * m[g + J_MAX_J] + j) * dim
+    local = ACCUMULATOR | m[o + LU_START] + (i * m[g + J_MAX_J] + j) * dim
     _next_column(m, o, g, widest)
     return memory, _span(rows, columns, local)
 
 
 @compiled
 def _next_column(m, o, g, widest):  # type: ignore[no-untyped-def]
-    m[o + O_I] = _floor_add(m[o + O_I], 1, m[g + J_MAX_I])
-    if m[o + O_I] == 0:
-        m[o + O_J] = _floor_add(m[o + O_J], widest, m[g + J_MAX_J])
-        m[o + O_STATE] = 0 if m[o + O_J] == 0 else 1
+    m[o + LU_I] = _floor_add(m[o + LU_I], 1, m[g + J_MAX_I])
+    if m[o + LU_I] == 0:
+        m[o + LU_J] = _floor_add(m[o + LU_J], widest, m[g + J_MAX_J])
+        m[o + LU_STATE] = 0 if m[o + LU_J] == 0 else 1
 
 
 @inlined
@@ -178,13 +138,13 @@ def store_blocks(m, g):  # type: ignore[no-untyped-def]
 @compiled
 def store_c(m):  # type: ignore[no-untyped-def]
     """(rs1, rs2) of the next mvout of C, like `load_d`."""
-    o, g = LOOP_UNIT + UNIT_C * O_SIZE, loop_of(m, UNIT_C)
-    dim, i, j = m[P_DIM], m[o + O_I], m[o + O_J]
+    o, g = LOOP_UNIT + UNIT_C * LU_SIZE, loop_of(m, UNIT_C)
+    dim, i, j = m[P_DIM], m[o + LU_I], m[o + LU_J]
     element_bytes = m[P_ACC_BYTES] if m[g + J_FULL_C] else m[P_IN_BYTES]
     widest = store_blocks(m, g)
     rows, columns = _rectangle(m, i, j, m[g + J_MAX_I], m[g + J_MAX_J], m[g + J_PAD_I], m[g + J_PAD_J], widest)
     memory = _in_memory(m[g + J_C], (i * m[g + J_C_STRIDE] + j) * dim * element_bytes)
-    local = ACCUMULATOR | m[o + O_START] + (i * m[g + J_MAX_J] + j) * dim | (FULL_WIDTH if m[g + J_FULL_C] else 0)
+    local = ACCUMULATOR | m[o + LU_START] + (i * m[g + J_MAX_J] + j) * dim | (FULL_WIDTH if m[g + J_FULL_C] else 0)
     _next_column(m, o, g, widest)
     return memory, _span(rows, columns, local)
 
@@ -192,26 +152,26 @@ def store_c(m):  # type: ignore[no-untyped-def]
 @compiled
 def execute_x(m):  # type: ignore[no-untyped-def]
     """(funct, rs1, rs2) of the next preload or compute, and the iterators moved on: k, then j, then i innermost."""
-    o, g = LOOP_UNIT + UNIT_X * O_SIZE, loop_of(m, UNIT_X)
-    dim, i, j, k = m[P_DIM], m[o + O_I], m[o + O_J], m[o + O_K]
+    o, g = LOOP_UNIT + UNIT_X * LU_SIZE, loop_of(m, UNIT_X)
+    dim, i, j, k = m[P_DIM], m[o + LU_I], m[o + LU_J], m[o + LU_K]
     max_i, max_j, max_k = m[g + J_MAX_I], m[g + J_MAX_J], m[g + J_MAX_K]
     i_size = dim - (m[g + J_PAD_I] if i == max_i - 1 else 0)
     j_size = dim - (m[g + J_PAD_J] if j == max_j - 1 else 0)
     k_size = dim - (m[g + J_PAD_K] if k == max_k - 1 else 0)
-    if m[o + O_STATE] == PRELOADING:
-        m[o + O_STATE] = MULTIPLYING
+    if m[o + LU_STATE] == PRELOADING:
+        m[o + LU_STATE] = MULTIPLYING
         block = j * max_k + k if m[g + J_B_T] else k * max_j + j
         b = b_end(m, g) + (block - max_k * max_j) * dim
-        c = ACCUMULATOR | m[o + O_START] + (i * max_j + j) * dim
+        c = ACCUMULATOR | m[o + LU_START] + (i * max_j + j) * dim
         c |= ACCUMULATE if m[g + J_ACCUMULATE] or k > 0 else 0
         return 6, _span(k_size, j_size, b if i == 0 else GARBAGE_WORD), _span(i_size, j_size, c)
     block = k * max_i + i if m[g + J_A_T] else i * max_k + k
-    m[o + O_I] = _floor_add(i, 1, max_i)
-    if m[o + O_I] == 0:
-        m[o + O_J] = _floor_add(j, 1, max_j)
-        if m[o + O_J] == 0:
-            m[o + O_K] = _floor_add(k, 1, max_k)
-    m[o + O_STATE] = 0 if m[o + O_I] == 0 and m[o + O_J] == 0 and m[o + O_K] == 0 else PRELOADING
+    m[o + LU_I] = _floor_add(i, 1, max_i)
+    if m[o + LU_I] == 0:
+        m[o + LU_J] = _floor_add(j, 1, max_j)
+        if m[o + LU_J] == 0:
+            m[o + LU_K] = _floor_add(k, 1, max_k)
+    m[o + LU_STATE] = 0 if m[o + LU_I] == 0 and m[o + LU_J] == 0 and m[o + LU_K] == 0 else PRELOADING
     rs1 = _span(i_size, k_size, a_start(m, g) + block * dim)
     return 4 if i == 0 else 5, rs1, _span(dim, dim, GARBAGE_WORD)
 

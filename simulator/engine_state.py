@@ -107,9 +107,9 @@ T_MATCH, T_SLOT, T_KEY, T_ROWS, T_ACCUMULATES, T_ENTERED, T_LEFT, T_STRIDE, T_WS
 (
     V_NEXT, V_HEAD, V_TAIL, V_POPPED, V_STATE, V_ROW, V_BLOCK, V_STRIDE, V_POOL_STEP, V_POOL_SIZE, V_POOL_UPPER,
     V_POOL_LEFT, V_POOL_DIM, V_POOL_ROWS, V_POOL_COLUMNS, V_ROWS, V_COLUMNS, V_OPENED, V_READ, V_DONE, V_SENT, V_FIRED,
-    V_SCALED, V_ISSUED, V_TAKEN, V_D_NEXT, V_W_NEXT, V_READY, V_W_ADDRESS, V_W_LEFT, V_PACKETS, V_LAST_ACK, V_REQUESTS,
-    V_BYTES, V_BEATS, V_CLOSED, V_W_BEATS, V_W_REQUEST
-) = range(512, 550)  # fmt: skip
+    V_NORMED, V_SCALED, V_ISSUED, V_TAKEN, V_D_NEXT, V_W_NEXT, V_READY, V_W_ADDRESS, V_W_LEFT, V_PACKETS, V_LAST_ACK,
+    V_REQUESTS, V_BYTES, V_BEATS, V_CLOSED, V_W_BEATS, V_W_REQUEST
+) = range(512, 551)  # fmt: skip
 I_KEY, I_ADDRESS, I_BYTES, I_STORE, I_QUEUED, I_READ, I_NORM, I_SCALE, I_ACCEPT, I_BANK, I_SIZE = range(11)
 O_LEFT, O_SLOT, O_START, O_SIZE = range(4)
 
@@ -138,7 +138,7 @@ N_SP_READ, N_SP_WRITE, N_ACC_READ, N_ACC_WRITE, N_DEADLOCK = range(576, 581)
 ) = range(608, 627)  # fmt: skip
 
 # LoopMatmul (h): which loop is the head, what its commands occupy of the reservation station; one
-# record a loop in `matmul_loop` (j) and one a unit in `loop_unit` (o), units numbered as UNIT_*.
+# record a loop in `matmul_loop` (j) and one a unit in `loop_unit` (lu), units numbered as UNIT_*.
 (
     H_NEXT, H_ACTIVE, H_FREE, H_HEAD, H_RESADD, H_UTIL_LD, H_UTIL_EX, H_UTIL_ST, H_CONSUMED, H_EXECUTED
 ) = range(592, 602)  # fmt: skip
@@ -152,7 +152,7 @@ PRELOADING, MULTIPLYING = 1, 2
     J_C_STRIDE, J_A_T, J_B_T, J_ACT, J_LOW_D, J_FULL_C, J_ACCUMULATE, J_A_HALF, J_B_HALF, J_CONFIGURED, J_RUNNING,
     J_STARTED, J_COMPLETED, J_NUMBER, J_SIZE
 ) = range(28)  # fmt: skip
-O_STATE, O_LOOP, O_I, O_J, O_K, O_START, O_NEXT_START, O_SIZE = range(8)
+LU_STATE, LU_LOOP, LU_I, LU_J, LU_K, LU_START, LU_NEXT_START, LU_SIZE = range(8)
 
 # Tables: (name, records, words a record), laid out behind the units.
 _TABLES = (
@@ -160,7 +160,7 @@ _TABLES = (
     ("MATMUL_QUEUE", FRONT_WIDTH, Y_SIZE),
     ("UNROLLED", FRONT_WIDTH, Y_SIZE),
     ("MATMUL_LOOP", 2, J_SIZE),
-    ("LOOP_UNIT", UNITS, O_SIZE),
+    ("LOOP_UNIT", UNITS, LU_SIZE),
     ("ENTRY", SLOTS, E_SIZE),
     ("UNISSUED", 3, QUEUE_RING),
     ("LOAD_QUEUE", QUEUE_RING, U_SIZE),

@@ -24,10 +24,11 @@ from simulator.engine_state import (
     O_SLOT, O_START, O_WRITE_BLOCKED, P_ACC_BYTES, P_ACC_PORTS, P_ACC_SCALE, P_BUS, P_DIM, P_IN_BYTES, P_IN_FLIGHT,
     P_READ_DELAY, P_REQUEST, P_SP_QUEUE, P_TRACKED, QUEUE_RING, Q_FROM, R_ACTIVE, R_HEAD, R_TAIL, STORE, STORES,
     STORE_QUEUE, STORE_RING, S_ISSUE_ST, U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT, U_TIME, V_BEATS, V_BLOCK, V_BYTES,
-    V_CLOSED, V_COLUMNS, V_DONE, V_D_NEXT, V_FIRED, V_HEAD, V_ISSUED, V_NEXT, V_OPENED, V_PACKETS, V_POOL_COLUMNS,
-    V_POOL_DIM, V_POOL_LEFT, V_POOL_ROWS, V_POOL_SIZE, V_POOL_STEP, V_POOL_UPPER, V_POPPED, V_READ, V_READY,
-    V_REQUESTS, V_ROW, V_ROWS, V_SCALED, V_SENT, V_STATE, V_STRIDE, V_TAIL, V_TAKEN, V_W_ADDRESS, V_W_BEATS, V_W_LEFT,
-    V_W_NEXT, V_W_REQUEST, WRITE_REQUEST, W_ACCUMULATES, W_ACC_BANK, W_ACC_TIME, W_BANK, W_TIME, X_READS, X_READ_TIME,
+    V_CLOSED, V_COLUMNS, V_DONE, V_D_NEXT, V_FIRED, V_HEAD, V_ISSUED, V_NEXT, V_NORMED, V_OPENED, V_PACKETS,
+    V_POOL_COLUMNS, V_POOL_DIM, V_POOL_LEFT, V_POOL_ROWS, V_POOL_SIZE, V_POOL_STEP, V_POOL_UPPER, V_POPPED, V_READ,
+    V_READY, V_REQUESTS, V_ROW, V_ROWS, V_SCALED, V_SENT, V_STATE, V_STRIDE, V_TAIL, V_TAKEN, V_W_ADDRESS, V_W_BEATS,
+    V_W_LEFT, V_W_NEXT, V_W_REQUEST, WRITE_REQUEST, W_ACCUMULATES, W_ACC_BANK, W_ACC_TIME, W_BANK, W_TIME, X_READS,
+    X_READ_TIME,
 )  # fmt: skip
 # isort: on
 
@@ -260,19 +261,18 @@ def advance(m):  # type: ignore[no-untyped-def]
     moved = True
     while moved:
         moved = False
-        if m[V_SCALED] < m[V_FIRED]:
-            item = ITEM + m[V_SCALED] % ITEMS * I_SIZE
-            if m[item + I_NORM] >= NEVER:
-                time = _norm_time(m, m[V_SCALED])
-                if time < NEVER:
-                    m[item + I_NORM] = time
-                    moved = True
-            if m[item + I_NORM] < NEVER:
-                time = _scale_time(m, m[V_SCALED])
-                if time < NEVER:
-                    m[item + I_SCALE] = time
-                    m[V_SCALED] += 1
-                    moved = True
+        if m[V_NORMED] < m[V_FIRED]:
+            time = _norm_time(m, m[V_NORMED])
+            if time < NEVER:
+                m[ITEM + m[V_NORMED] % ITEMS * I_SIZE + I_NORM] = time
+                m[V_NORMED] += 1
+                moved = True
+        if m[V_SCALED] < m[V_NORMED]:
+            time = _scale_time(m, m[V_SCALED])
+            if time < NEVER:
+                m[ITEM + m[V_SCALED] % ITEMS * I_SIZE + I_SCALE] = time
+                m[V_SCALED] += 1
+                moved = True
         if m[V_ISSUED] < m[V_SCALED] and m[V_READY] < NEVER:
             item = ITEM + m[V_ISSUED] % ITEMS * I_SIZE
             if m[item + I_BANK] >= ACC_BANK_BIT:

@@ -11,13 +11,36 @@ import numpy as np
 ACCEPTED_WITHIN_CYCLES: Final = 8
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a family's errors, as fractions of the measured cycles, must not exceed; None for what is not bounded."""
+
+    mean: float
+    p95: float | None
+    worst: float | None
+
+
+EXACT: Final = Bounds(0.0, 0.0, 0.0)
+STREAM_BOUNDS: Final = Bounds(0.005, 0.02, 0.05)
+FAMILY_BOUNDS: Final = {
+    "micro": EXACT,
+    "chip_micro": Bounds(0.01, None, None),
+    "chip_matmul": Bounds(0.01, None, None),
+    "soc_matmul": Bounds(0.05, None, 0.10),
+    "soc_conv": Bounds(0.05, None, 0.10),
+}
+"""Families of their own bounds; all others are held to STREAM_BOUNDS."""
+ACCEPTED_NEAR_BOUND: Final = 0.95
+"""Fraction of the commands that must be accepted within ACCEPTED_WITHIN_CYCLES of the measured cycle."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FidelityRow:
     """One stream: cycles simulated and measured, and how the rest compares; None where nothing was measured.
 
     `accepted` counts the commands with a measured acceptance time, `accepted_near` those simulated within
     ACCEPTED_WITHIN_CYCLES of it; `traffic_exact` is whether all requests and bytes agree, `values_exact` whether the
-    output's digest does.
+    output's digest does. `departs` says where the stream first leaves the measured one, "" where that is not known.
     """
 
     name: str
@@ -28,6 +51,7 @@ class FidelityRow:
     accepted_near: int = 0
     traffic_exact: bool | None = None
     values_exact: bool | None = None
+    departs: str = ""
 
     @property
     def error(self) -> float | None:

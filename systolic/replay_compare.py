@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from reports.fidelity import ACCEPTED_WITHIN_CYCLES, FidelityRow
+from simulator.isa import FUNCT_NAMES
 from systolic.replay_run import Replayed
 
 _TRAFFIC = ("read_requests", "read_bytes", "write_requests", "write_bytes")
@@ -28,4 +29,18 @@ def compared(replayed: Replayed) -> FidelityRow:
         accepted_near=int(np.count_nonzero(late <= ACCEPTED_WITHIN_CYCLES)),
         traffic_exact=all(known) if known else None,
         values_exact=None if wanted is None or digest is None else wanted == digest,
+        departs=_departure(replayed),
     )
+
+
+def _departure(replayed: Replayed) -> str:
+    """The first command accepted in another cycle than measured, or "" where every one is accepted as measured."""
+    measured, simulated = replayed.row.measured.accepted_at, replayed.result.accepted_at
+    if not measured:
+        return ""
+    apart = simulated - np.array(measured, np.int64)
+    if not apart.any():
+        return ""
+    index = int(np.flatnonzero(apart)[0])
+    name = FUNCT_NAMES[int(replayed.row.commands[index][0])]
+    return f"command {index} of {len(measured)} ({name}) accepted {apart[index]:+d} cycles"

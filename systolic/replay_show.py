@@ -60,7 +60,12 @@ def print_tables(replayed: Iterable[Replayed], accelerator_name: str) -> None:
     if len(rows) > SHOWN_ROWS:
         console.print(f"and {len(rows) - SHOWN_ROWS:,} rows more", highlight=False)
     if any(row.error is not None for row in rows):
-        console.print(_family_table(rows))
+        print_families(rows)
+
+
+def print_families(rows: Sequence[FidelityRow]) -> None:
+    """Errors by family, of the rows that have measured cycles."""
+    Console().print(_family_table(rows))
 
 
 def _cells(replayed: Replayed, row: FidelityRow) -> tuple[Text, ...]:

@@ -7,6 +7,7 @@ memory of one beat a cycle.
 from __future__ import annotations
 
 import csv
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -113,20 +114,26 @@ def _matmul_row(row: dict[str, str], where: str) -> StreamRow:
 
 
 def _tiles(sizes: tuple[int, int, int], tile: tuple[int, ...]) -> list[isa.Command]:
-    """One loop_ws a tile, order i, j, k, for C (I x J) = A (I x K) B (K x J); C leaves with the last k."""
-    rows, columns, depth = sizes
-    step_i, step_j, step_k = (DIM * blocks for blocks in tile)
+    """One loop_ws a tile, order i, j, k, for C (I x J) = A (I x K) B (K x J); C leaves with the last k.
+
+    As the C library does (gemmini.h, tiled_matmul_outer), an operand of at most two tiles stays in its halves of the
+    scratchpad and is not loaded again.
+    """
+    _, columns, depth = sizes
+    steps = tuple(DIM * blocks for blocks in tile)
+    count_i, count_j, count_k = (-(-size // step) for size, step in zip(sizes, steps, strict=True))
+    keep_a, keep_b = count_i * count_k <= 2, count_j * count_k <= 2
     commands = []
-    for i in range(0, rows, step_i):
-        for j in range(0, columns, step_j):
-            for k in range(0, depth, step_k):
-                m, n, d = min(step_i, rows - i), min(step_j, columns - j), min(step_k, depth - k)
-                loop = LoopMatmul(
-                    max_i=-(-m // DIM), max_j=-(-n // DIM), max_k=-(-d // DIM),
-                    pad_i=-m % DIM, pad_j=-n % DIM, pad_k=-d % DIM,
-                    a_dram_addr=A + i * depth + k, b_dram_addr=B + k * columns + j,
-                    c_dram_addr=C + i * columns + j if k + step_k >= depth else 0,
-                    a_dram_stride=depth, b_dram_stride=columns, c_dram_stride=columns, ex_accumulate=k > 0,
-                )  # fmt: skip
-                commands += loop_ws(loop)
+    for i, j, k in itertools.product(range(count_i), range(count_j), range(count_k)):
+        at_i, at_j, at_k = (step * index for step, index in zip(steps, (i, j, k), strict=True))
+        m, n, d = (min(step, size - at) for step, size, at in zip(steps, sizes, (at_i, at_j, at_k), strict=True))
+        loop = LoopMatmul(
+            max_i=-(-m // DIM), max_j=-(-n // DIM), max_k=-(-d // DIM), pad_i=-m % DIM, pad_j=-n % DIM, pad_k=-d % DIM,
+            a_dram_addr=0 if keep_a and j else A + at_i * depth + at_k,
+            b_dram_addr=0 if keep_b and i else B + at_k * columns + at_j,
+            c_dram_addr=C + at_i * columns + at_j if k == count_k - 1 else 0,
+            a_dram_stride=depth, b_dram_stride=columns, c_dram_stride=columns, ex_accumulate=k > 0,
+            a_spad_id=(1 if i + k == 0 else 2) if keep_a else 0, b_spad_id=(1 if j + k == 0 else 2) if keep_b else 0,
+        )  # fmt: skip
+        commands += loop_ws(loop)
     return commands

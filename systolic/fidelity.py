@@ -12,6 +12,7 @@ from reports.fidelity_page import fidelity_page
 from reports.fidelity_plot import scatter_svg
 from simulator.accelerator_file import load_accelerator
 from systolic.fidelity_chip import CHIP, chip_rows
+from systolic.fidelity_soc import SOC, soc_rows
 from systolic.pipeline import Progress
 from systolic.replay_compare import compared
 from systolic.replay_job import ReplayRequest, replay_file
@@ -36,6 +37,7 @@ def measured_rows(
     yield from (compared(one) for one in replay_file(request, progress))
     chip = load_accelerator(CHIP)
     yield from (compared(one) for one in replay_rows(chip_rows(folder), chip, values=False, workers=workers))
+    yield from soc_rows(folder, load_accelerator(SOC))
 
 
 def write_fidelity(

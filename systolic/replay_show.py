@@ -86,16 +86,7 @@ def _cells(replayed: Replayed, row: FidelityRow) -> tuple[Text, ...]:
 
 def _family_table(rows: Sequence[FidelityRow]) -> Table:
     table = Table("family", title="cycles against those measured")
-    heads = (
-        "rows",
-        "exact",
-        "mean error",
-        "95th percentile",
-        "worst",
-        "accepted within 8",
-        "traffic exact",
-        "values exact",
-    )
+    heads = ("rows", "exact", "mean", "p95", "worst", "near", "traffic", "values")
     for head in heads:
         table.add_column(head, justify="right")
     for family in summarise(rows):
@@ -107,7 +98,7 @@ def _family_table(rows: Sequence[FidelityRow]) -> Table:
             *(f"{100 * error:.3f} %" for error in (family.mean_error, family.p95_error, family.worst_error)),
             UNMEASURED if near != near else f"{100 * near:.2f} %",
             *(
-                UNMEASURED if not known else f"{held} of {known}"
+                UNMEASURED if not known else f"{held}/{known}"
                 for held, known in (family.traffic_exact, family.values_exact)
             ),
         )

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -85,7 +86,7 @@ def _cells(replayed: Replayed, row: FidelityRow) -> tuple[Text, ...]:
 
 
 def _family_table(rows: Sequence[FidelityRow]) -> Table:
-    table = Table("family", title="cycles against those measured")
+    table = Table("family", title="cycles against those measured", box=SIMPLE_HEAD, pad_edge=False)
     heads = ("rows", "exact", "mean", "p95", "worst", "near", "traffic", "values")
     for head in heads:
         table.add_column(head, justify="right")

@@ -12,7 +12,7 @@ from reports.units import printable
 
 _SIDE: Final = 360
 _LEFT, _TOP, _GAP, _BOTTOM = 64, 46, 96, 64
-_WIDTH: Final = _LEFT + 2 * _SIDE + _GAP + 24
+_WIDTH: Final = _LEFT + 2 * _SIDE + _GAP + 44
 _COLOURS: Final = ("#2563ab", "#c2410c", "#15803d", "#7e22ce", "#b45309", "#be123c", "#0e7490", "#4d7c0f")
 _INK, _GRID = "#1f2937", "#d1d5db"
 

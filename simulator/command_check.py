@@ -13,14 +13,15 @@ from numba import njit
 from simulator.accelerator import Accelerator
 from simulator.compile_cache import drop_stale_indexes
 from simulator.loop_check import LOOP_CHECK_SIZE, check_loop
+from simulator.loop_conv_check import CONV_CHECK_SIZE, check_conv
 from simulator.program import Program
 
 # isort: off
 from simulator.command_rules import (
     ACCUMULATOR, ACTIVATION, BLOCK_STRIDE, COLUMNS, C_STRIDE, DATAFLOW, FULL_WIDTH, GARBAGE_ADDRESS, IMAGE, LOAD_ID,
-    LOOP, NORM, NORM_COMMAND, NORM_UNTIMED, NO_COMPUTE, NO_CONFIG_EX, NO_CONFIG_LD, NO_CONFIG_ST, NO_LIMIT, NO_POOL,
-    NO_PRELOAD, OK, ONE_DIMENSION, OPERAND, PIXELS, PIXELS_FIT, POOL, ROWS, SCRATCHPAD, STATS_ID, TRANSPOSE, UNKNOWN,
-    raise_fault,
+    LOOP, NORM, NORM_COMMAND, NORM_UNTIMED, NO_COMPUTE, NO_CONFIG_EX, NO_CONFIG_LD, NO_CONFIG_ST, NO_LIMIT,
+    NO_LOOP_CONV, NO_POOL, NO_PRELOAD, OK, ONE_DIMENSION, OPERAND, PIXELS, PIXELS_FIT, POOL, ROWS, SCRATCHPAD,
+    STATS_ID, TRANSPOSE, UNKNOWN, raise_fault,
 )  # fmt: skip
 # isort: on
 
@@ -36,7 +37,8 @@ NOTHING = 1 << 60
     CHECK_ST, CHECK_PIXELS, CHECK_PENDING, CHECK_REPEATS, _, _, CHECK_LOOP,
 ) = range(19)  # fmt: skip
 
-CHECK_SIZE = CHECK_LOOP + LOOP_CHECK_SIZE
+CHECK_CONV = CHECK_LOOP + LOOP_CHECK_SIZE
+CHECK_SIZE = CHECK_CONV + CONV_CHECK_SIZE
 
 
 @njit(cache=True)
@@ -132,7 +134,7 @@ def _check_mvin(rs2, shrink, block_stride, repeats, machine):  # type: ignore[no
 @njit(cache=True)
 def _check_mvout(rs2, pixels, machine):  # type: ignore[no-untyped-def]
     """`pixels` of the accumulator are read whatever `rs2` says of rows, where it is not 0."""
-    dim, sp_rows, acc_rows, request_bytes, _, full_ok, _, _, _, has_norm, _ = machine
+    dim, sp_rows, acc_rows, request_bytes, _, full_ok, _, _, _, has_norm, _, _ = machine
     address = bits(rs2, 31, 0)
     if address == GARBAGE_WORD:
         return GARBAGE_ADDRESS, address, NO_LIMIT
@@ -188,7 +190,7 @@ def first_fault(funct, rs1, rs2, machine, state, more):  # type: ignore[no-untyp
     `state` (CHECK_SIZE,) is what the commands before have configured, and is brought up to date; an index below 0 is a
     preload among them. `more` commands follow, so the last preload's compute may be missing.
     """
-    _, _, _, _, _, _, has_ws, has_os, has_pool, has_norm, timed = machine
+    _, _, _, _, _, _, has_ws, has_os, has_pool, has_norm, timed, has_conv = machine
     shrink, block_stride = state[CHECK_SHRINK : CHECK_SHRINK + 3], state[CHECK_BLOCK : CHECK_BLOCK + 3]
     repeats = state[CHECK_REPEATS : CHECK_REPEATS + 3]
     a_stride, c_stride = state[CHECK_A_STRIDE], state[CHECK_C_STRIDE]
@@ -247,6 +249,13 @@ def first_fault(funct, rs1, rs2, machine, state, more):  # type: ignore[no-untyp
                 code, value, limit = _check_operand(rs2[i], 1, (not ws) and b_t, machine)
         elif timed and 8 <= f <= 13:
             code, value, limit = check_loop(f, rs1[i], rs2[i], machine, state[CHECK_LOOP:])
+        elif timed and 15 <= f <= 21:
+            if not has_conv:
+                code, value, limit = NO_LOOP_CONV, np.int64(f), np.int64(NO_LIMIT)
+            elif f == 15 and not ex_ready:
+                code, value, limit = NO_CONFIG_EX, np.int64(f), np.int64(NO_LIMIT)
+            else:
+                code, value, limit = check_conv(f, rs1[i], rs2[i], machine, state[CHECK_CONV:])
         elif f != 7:
             code, value, limit = (LOOP if 8 <= f <= 21 else UNKNOWN), np.int64(f), np.int64(NO_LIMIT)
         if code != OK:
@@ -281,6 +290,7 @@ def machine_limits(accelerator: Accelerator, *, timed: bool) -> tuple[int, ...]:
         int("max_pool" in accelerator.store_path_functions),
         int(has_normaliser(accelerator)),
         int(timed),
+        int(accelerator.queues.front_queues > 3),
     )
 
 

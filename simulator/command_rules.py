@@ -1,8 +1,8 @@
 """What can be wrong with a command: the field at fault, what is wrong with it, and the unit its value is counted in.
 
 `command_check` finds faults; this file names them. The rules are the assertions and limits of Gemmini's controllers
-(LoadController, StoreController, ExecuteController, LoopMatmul .scala, ucb-bar/gemmini at 8c3f992) and the capacities
-of the accelerator description.
+(LoadController, StoreController, ExecuteController, LoopMatmul, LoopConv .scala, ucb-bar/gemmini at 8c3f992) and the
+capacities of the accelerator description.
 """
 
 from __future__ import annotations
@@ -60,6 +60,11 @@ RULES: tuple[Rule, ...] = (
     Rule("funct", "loop_ws before its bounds"),
     Rule("activation", "the engine does not time the normaliser"),
     Rule("rs2[9:3]", "the engine does not time parts of a loop, or loops within the scratchpad"),
+    Rule("funct", "loop_conv_ws before its six configurations"),
+    Rule("pads", "padding exceeds the tile's input", "{} pixels"),
+    Rule("downsample", "needs even numbers of columns and padding, and no dilated input", "{} columns"),
+    Rule("pool", "beyond its field in config_st", "{}"),
+    Rule("funct", "loop_conv_ws, and the machine has no unroller for it"),
 )
 (
     OK,
@@ -99,6 +104,11 @@ RULES: tuple[Rule, ...] = (
     LOOP_NO_BOUNDS,
     LOOP_NORM,
     LOOP_SPAD,
+    CONV_NO_CONFIG,
+    CONV_PADS,
+    CONV_DOWNSAMPLE,
+    CONV_POOL,
+    NO_LOOP_CONV,
 ) = range(len(RULES))
 
 NO_LIMIT = -1

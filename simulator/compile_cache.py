@@ -11,6 +11,7 @@ from pathlib import Path
 COMPILED_FILES = (
     "command_check.py",
     "loop_check.py",
+    "loop_conv_check.py",
     "functional*.py",
     "normaliser.py",
     "engine_*.py",

@@ -1,9 +1,6 @@
-"""Front end and reservation station of the engine.
-
-The front end is a chain of two-entry queues (Controller.scala: raw, loop_conv, loop_matmul, unrolled), each adding a
-cycle; a command leaves stage k when the next stage has room. The reservation station (ReservationStation.scala)
-allocates one command a cycle, issues in order within a queue, and orders queues among each other by overlap of local
-address ranges.
+"""Reservation station of the engine (ReservationStation.scala): allocates one command a cycle from the front end's
+queues (`engine_queues`), issues in order within a queue, and orders queues among each other by overlap of local address
+ranges.
 """
 
 from __future__ import annotations
@@ -12,114 +9,24 @@ import numpy as np
 
 from simulator.command_check import GARBAGE_WORD
 from simulator.engine_compile import bits, compiled, inlined, least, most
+from simulator.engine_conv_state import CV_NEXT, CV_UTIL_LD
+from simulator.engine_queues import advance_front
 
 # isort: off
 from simulator.engine_state import (
     ACCUMULATOR_KEY, ENTRY, EXECUTE, E_ALLOCATED, E_A_HIGH, E_A_LOW, E_A_WRITES, E_B_HIGH, E_B_LOW, E_COMMAND, E_DEPS,
-    E_FUNCT, E_RS1, E_RS2, E_SIZE, E_SOURCE, E_STARTED, FROM_MATMUL, FRONT, FRONT_WIDTH, F_BASE, F_B_HEAD, F_B_TAIL,
-    F_COMMAND, F_C_HEAD, F_C_TAIL, F_FULL, F_NEXT, F_READ, F_STARVED, G_ALLOCATED, G_STATION_ACTIVE, HOST, H_ACTIVE,
-    H_FREE, H_NEXT, H_UTIL_LD, LOAD, LOAD_QUEUE, L_HEAD, L_NEXT, L_POPPED, L_TAIL, MATMUL_QUEUE, NEVER, PLAIN,
-    P_ACC_BANK_SHIFT, P_DIM, P_EX_ENTRIES, P_FRONT, P_FRONT_ENTRIES, P_GAP, P_LD_ENTRIES, P_LD_QUEUE, P_ST_ENTRIES,
+    E_FUNCT, E_RS1, E_RS2, E_SIZE, E_SOURCE, E_STARTED, FROM_CONV, FROM_MATMUL, FRONT_WIDTH, F_COMMAND, F_C_HEAD,
+    F_FULL, F_NEXT, G_ALLOCATED, G_STATION_ACTIVE, HOST, H_ACTIVE, H_NEXT, H_UTIL_LD, LOAD, LOAD_QUEUE, L_HEAD, L_NEXT,
+    L_POPPED, L_TAIL, NEVER, PLAIN, P_ACC_BANK_SHIFT, P_DIM, P_EX_ENTRIES, P_LD_ENTRIES, P_LD_QUEUE, P_ST_ENTRIES,
     P_ST_QUEUE, QUEUE_RING, STORE, STORE_QUEUE, S_A_STRIDE, S_A_T, S_BLOCK0, S_C_STRIDE, S_FREE_LD, S_HEAD_LD,
     S_ISSUE_EX, S_ISSUE_LD, S_ISSUE_ST, S_LAST_BUSY, S_POOLED, S_SOLITARY, S_TAIL_LD, S_VALID, UNISSUED, UNROLLED,
     UNROLLER, U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT, U_TIME, U_VARIANT, V_HEAD, V_NEXT, V_POPPED, V_TAIL, X_UQ_HEAD,
-    X_UQ_START, X_UQ_TAIL, X_U_NEXT, Y_COMMAND, Y_FUNCT, Y_IN, Y_OUT, Y_RS1, Y_RS2, Y_SIZE, Y_SOURCE,
+    X_UQ_START, X_UQ_TAIL, X_U_NEXT, Y_COMMAND, Y_FUNCT, Y_OUT, Y_RS1, Y_RS2, Y_SIZE, Y_SOURCE,
 )  # fmt: skip
 # isort: on
 
 
 TOO_YOUNG = -2
-
-
-@inlined
-def unrolls(funct):  # type: ignore[no-untyped-def]
-    """Whether an unroller consumes the command: loop_ws, loop_conv_ws and their configuration (GemminiISA.scala)."""
-    return 8 <= funct <= 13 or 15 <= funct <= 21
-
-
-@compiled
-def _read(m, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
-    """Pass the host's next command through the queues before LoopMatmul's.
-
-    The command's place in `accepted`, for the cycle in which it comes in, holds the host's own cycles before it.
-    """
-    ring, stages, number = m[P_FRONT_ENTRIES], m[P_FRONT] - 2, m[F_READ]
-    here, before = number % ring, (number + ring - 1) % ring
-    tail = m[F_B_TAIL]
-    local = number - m[F_BASE]
-    time = most(m[FRONT + before] + 1 + m[P_GAP] + accepted[local], m[FRONT + FRONT_WIDTH + here] + 1)
-    time = most(time, 0)
-    accepted[local] = time
-    m[FRONT + here] = time
-    for stage in range(1, stages + 1):
-        time = most(time + 1, m[FRONT + stage * FRONT_WIDTH + before] + 1)
-        if stage < stages:
-            time = most(time, m[FRONT + (stage + 1) * FRONT_WIDTH + here] + 1)
-        else:
-            time = most(time, m[MATMUL_QUEUE + (tail - ring) % FRONT_WIDTH * Y_SIZE + Y_OUT] + 1)
-        m[FRONT + stage * FRONT_WIDTH + here] = time
-    y = MATMUL_QUEUE + tail % FRONT_WIDTH * Y_SIZE
-    m[y + Y_FUNCT], m[y + Y_RS1], m[y + Y_RS2] = funct[local], rs1[local], rs2[local]
-    m[y + Y_COMMAND], m[y + Y_SOURCE], m[y + Y_IN] = number, HOST, time
-    m[F_B_TAIL] = tail + 1
-    m[F_READ] = number + 1
-
-
-@inlined
-def at_matmul(m):  # type: ignore[no-untyped-def]
-    """First cycle in which LoopMatmul sees the command at the head of its queue."""
-    head = m[F_B_HEAD]
-    entered = m[MATMUL_QUEUE + head % FRONT_WIDTH * Y_SIZE + Y_IN]
-    return most(entered, m[MATMUL_QUEUE + (head - 1) % FRONT_WIDTH * Y_SIZE + Y_OUT]) + 1
-
-
-@compiled
-def _pass_on(m):  # type: ignore[no-untyped-def]
-    """Move the plain command at the head of LoopMatmul's queue into the unrolled queue, which has room."""
-    b = MATMUL_QUEUE + m[F_B_HEAD] % FRONT_WIDTH * Y_SIZE
-    tail = m[F_C_TAIL]
-    time = most(
-        most(at_matmul(m), m[H_FREE]), m[UNROLLED + (tail - m[P_FRONT_ENTRIES]) % FRONT_WIDTH * Y_SIZE + Y_OUT] + 1
-    )
-    y = UNROLLED + tail % FRONT_WIDTH * Y_SIZE
-    for word in range(Y_IN):
-        m[y + word] = m[b + word]
-    m[y + Y_IN], m[b + Y_OUT] = time, time
-    m[F_B_HEAD] += 1
-    m[F_C_TAIL] = tail + 1
-
-
-@compiled
-def advance_front(m, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
-    """Determine every time in the front end that no longer depends on the future; sets when allocation may go on.
-
-    F_STARVED tells that a command behind `funct` might already have been on its way. A loop command, or a command
-    that meets a loop being unrolled, waits at the head of LoopMatmul's queue for `engine_loop_matmul`.
-    """
-    ring = m[P_FRONT_ENTRIES]
-    moved = True
-    while moved:
-        moved = False
-        while m[F_B_HEAD] != m[F_B_TAIL]:
-            held = unrolls(m[MATMUL_QUEUE + m[F_B_HEAD] % FRONT_WIDTH * Y_SIZE + Y_FUNCT])
-            if m[H_ACTIVE] or held:
-                m[H_NEXT] = least(m[H_NEXT], at_matmul(m))
-            if m[H_ACTIVE] or held or m[F_C_TAIL] - m[F_C_HEAD] >= ring:
-                break
-            _pass_on(m)
-            moved = True
-        m[F_STARVED] = 0
-        while m[F_B_TAIL] - m[F_B_HEAD] < ring:
-            if m[F_READ] - m[F_BASE] == funct.size:
-                m[F_STARVED] = 1
-                break
-            _read(m, funct, rs1, rs2, accepted)
-            moved = True
-    if m[F_FULL] == 0:
-        m[F_NEXT] = NEVER
-        if m[F_C_HEAD] != m[F_C_TAIL]:
-            entered = m[UNROLLED + m[F_C_HEAD] % FRONT_WIDTH * Y_SIZE + Y_IN]
-            m[F_NEXT] = most(entered, m[UNROLLED + (m[F_C_HEAD] - 1) % FRONT_WIDTH * Y_SIZE + Y_OUT]) + 1
 
 
 @inlined
@@ -255,23 +162,6 @@ def _note_station(m, t, before):  # type: ignore[no-untyped-def]
         m[G_STATION_ACTIVE] += t if before else -t
 
 
-@inlined
-def has_room(m):  # type: ignore[no-untyped-def]
-    """Whether the unrolled queue takes a command in this cycle; unrollers run before the cycle's allocation."""
-    return m[F_C_TAIL] - m[F_C_HEAD] < m[P_FRONT_ENTRIES]
-
-
-@compiled
-def emit(m, t, source, number, funct, rs1, rs2):  # type: ignore[no-untyped-def]
-    """An unroller puts a command into the unrolled queue in cycle `t`, for host command `number`."""
-    y = UNROLLED + m[F_C_TAIL] % FRONT_WIDTH * Y_SIZE
-    m[y + Y_FUNCT], m[y + Y_RS1], m[y + Y_RS2] = funct, rs1, rs2
-    m[y + Y_COMMAND], m[y + Y_SOURCE], m[y + Y_IN] = number, source, t
-    m[F_C_TAIL] += 1
-    if m[F_FULL] == 0 and m[F_C_TAIL] - m[F_C_HEAD] == 1:
-        m[F_NEXT] = t + 1
-
-
 @compiled
 def _enter(m, t, y, slot, queue):  # type: ignore[no-untyped-def]
     """Fill entry `slot` of `queue` with the front end's record `y` and what it waits for."""
@@ -322,7 +212,7 @@ def allocate(m, t, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
     m[y + Y_OUT] = t
     m[F_C_HEAD] += 1
     if m[y + Y_SOURCE] == HOST:
-        m[F_COMMAND] = m[y + Y_COMMAND] + 1
+        m[F_COMMAND] = most(m[F_COMMAND], m[y + Y_COMMAND] + 1)
     if m[H_ACTIVE]:
         m[H_NEXT] = least(m[H_NEXT], t + 1)
     advance_front(m, funct, rs1, rs2, accepted)
@@ -360,6 +250,9 @@ def release(m, t, slot, queue):  # type: ignore[no-untyped-def]
     if m[ENTRY + slot * E_SIZE + E_SOURCE] == FROM_MATMUL:
         m[H_UTIL_LD + queue] -= 1
         m[H_NEXT] = least(m[H_NEXT], t + 1)
+    elif m[ENTRY + slot * E_SIZE + E_SOURCE] == FROM_CONV:
+        m[CV_UTIL_LD + queue] -= 1
+        m[CV_NEXT] = least(m[CV_NEXT], t + 1)
     if m[F_FULL] == 1 + queue:
         m[F_NEXT] = least(m[F_NEXT], t + 1)
     m[S_LAST_BUSY] = most(m[S_LAST_BUSY], t)

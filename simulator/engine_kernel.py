@@ -7,12 +7,15 @@ from __future__ import annotations
 import numpy as np
 
 from simulator.engine_compile import compiled, least, most
+from simulator.engine_conv_state import CV_EXECUTED, CV_NEXT
 from simulator.engine_decide import unroll
 from simulator.engine_execute import complete_execute, execute, fire_row, next_completion
-from simulator.engine_front import advance_front, allocate, issue, queue_of
+from simulator.engine_front import allocate, issue, queue_of
 from simulator.engine_load import complete_load, load_controller, reader, zero_writer
+from simulator.engine_loop_conv import loop_conv
 from simulator.engine_loop_matmul import loop_matmul
 from simulator.engine_port import port
+from simulator.engine_queues import advance_front
 from simulator.engine_rows import write_row
 from simulator.engine_store import complete_store, dispatch, store_controller, writer
 
@@ -69,7 +72,7 @@ def _cause(m, last_execute):  # type: ignore[no-untyped-def]
         if deps & loads:
             return ON_LOAD
         return ON_STORE if deps else ON_DEPENDENCY
-    if most(m[F_COMMAND], m[H_EXECUTED]) > last_execute:
+    if most(m[F_COMMAND], most(m[H_EXECUTED], m[CV_EXECUTED])) > last_execute:
         executing = ((np.int64(1) << m[P_EX_ENTRIES]) - 1) << m[P_LD_ENTRIES]
         return ON_DEPENDENCY if m[S_VALID] & executing and last_execute >= 0 else ON_DRAIN
     full = m[F_FULL]
@@ -82,6 +85,7 @@ def _others_next(m, t):  # type: ignore[no-untyped-def]
     after = next_completion(m, t)
     after = m[F_NEXT] if m[F_NEXT] < after else after
     after = m[H_NEXT] if m[H_NEXT] < after else after
+    after = m[CV_NEXT] if m[CV_NEXT] < after else after
     after = m[S_ISSUE_LD] if m[S_ISSUE_LD] < after else after
     after = m[S_ISSUE_EX] if m[S_ISSUE_EX] < after else after
     after = m[S_ISSUE_ST] if m[S_ISSUE_ST] < after else after
@@ -133,7 +137,7 @@ def _last_execute(funct, rs1):  # type: ignore[no-untyped-def]
 def start(m, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
     """Offer the first commands; returns the first cycle to visit."""
     advance_front(m, funct, rs1, rs2, accepted)
-    first = least(m[F_NEXT], m[H_NEXT])
+    first = least(m[F_NEXT], least(m[H_NEXT], m[CV_NEXT]))
     if first < NEVER:
         m[STALLS + ON_COMMAND] += first
     m[V_READY] = 0
@@ -158,6 +162,8 @@ def run(m, memory, t, until, trace, funct, rs1, rs2, accepted):  # type: ignore[
         if m[F_STARVED] and m[F_MORE]:
             return t, np.int64(PAUSED)
         m[X_UQ_START] = m[X_UQ_TAIL] - m[X_UQ_HEAD]
+        if m[CV_NEXT] <= t:
+            loop_conv(m, t, funct, rs1, rs2, accepted)
         if m[H_NEXT] <= t:
             loop_matmul(m, t, funct, rs1, rs2, accepted)
         if m[W_NEXT] <= t:

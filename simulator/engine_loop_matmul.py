@@ -18,7 +18,6 @@ from __future__ import annotations
 import numpy as np
 
 from simulator.engine_compile import bits, compiled, inlined, least, most
-from simulator.engine_front import advance_front, at_matmul, emit, has_room, unrolls
 from simulator.engine_loop_words import (
     a_start,
     b_end,
@@ -30,6 +29,7 @@ from simulator.engine_loop_words import (
     store_blocks,
     store_c,
 )
+from simulator.engine_queues import advance_front, at_matmul, emit, has_room, unrolls
 
 # isort: off
 from simulator.engine_state import (
@@ -97,7 +97,7 @@ def _consume(m, t, loop):  # type: ignore[no-untyped-def]
     if m[y + Y_FUNCT] == 8:
         m[H_ACTIVE] = 1
     elif m[H_ACTIVE] == 0:
-        m[F_COMMAND] = m[y + Y_COMMAND] + 1
+        m[F_COMMAND] = most(m[F_COMMAND], m[y + Y_COMMAND] + 1)
 
 
 @inlined
@@ -255,11 +255,11 @@ def _finish_head(m, t):  # type: ignore[no-untyped-def]
     """The head loop is over: the other becomes the head."""
     g = MATMUL_LOOP + m[H_HEAD] * J_SIZE
     m[g + J_CONFIGURED], m[g + J_RUNNING], m[g + J_STARTED], m[g + J_COMPLETED] = 0, 0, 0, 0
-    m[F_COMMAND] = m[g + J_NUMBER] + 1
+    m[F_COMMAND] = most(m[F_COMMAND], m[g + J_NUMBER] + 1)
     m[H_HEAD] = 1 - m[H_HEAD]
     m[S_LAST_BUSY] = most(m[S_LAST_BUSY], t)
     if not m[MATMUL_LOOP + m[H_HEAD] * J_SIZE + J_CONFIGURED]:
-        m[F_COMMAND] = m[H_CONSUMED] + 1
+        m[F_COMMAND] = most(m[F_COMMAND], m[H_CONSUMED] + 1)
         m[H_ACTIVE], m[H_FREE] = 0, t + 1
 
 

@@ -43,14 +43,15 @@ STORE_RING = 128
     P_REQUEST, P_IN_FLIGHT, P_PORT, P_LATENCY, P_PER_BEAT, P_LD_QUEUE, P_ST_QUEUE, P_EX_QUEUE, P_LD_ENTRIES,
     P_EX_ENTRIES, P_ST_ENTRIES, P_FRONT, P_FRONT_ENTRIES, P_ACC_SCALE, P_ACC_PORTS, P_SUB_BANKS, P_ACC_LATENCY,
     P_SCALE_LATENCY, P_SCALE_UNITS, P_GAP, P_TRACKED, P_IN_BYTES, P_ACC_BYTES, P_SP_QUEUE, P_TRACE_FROM, P_TRACE_TO,
-    P_MEMORY_KIND, P_MEMORY_PORT, P_HAZARDS, P_SP_ROWS, P_ACC_ROWS
-) = range(40)  # fmt: skip
+    P_MEMORY_KIND, P_MEMORY_PORT, P_HAZARDS, P_SP_ROWS, P_ACC_ROWS, P_MAX_POOL
+) = range(41)  # fmt: skip
 
 # Front end (f): the host's commands up to the unrollers (times only, one ring of cycles a queue in `front`), then the
-# queue before LoopMatmul (`matmul_queue`, B) and the one before the reservation station (`unrolled`, C).
+# queues before LoopConv (`conv_queue`, A), LoopMatmul (`matmul_queue`, B) and the reservation station (`unrolled`, C).
 (
-    F_COMMAND, F_NEXT, F_FULL, F_MORE, F_BASE, F_READ, F_STARVED, F_B_HEAD, F_B_TAIL, F_C_HEAD, F_C_TAIL
-) = range(64, 75)  # fmt: skip
+    F_COMMAND, F_NEXT, F_FULL, F_MORE, F_BASE, F_READ, F_STARVED, F_B_HEAD, F_B_TAIL, F_C_HEAD, F_C_TAIL,
+    F_A_HEAD, F_A_TAIL
+) = range(64, 77)  # fmt: skip
 Y_FUNCT, Y_RS1, Y_RS2, Y_COMMAND, Y_SOURCE, Y_IN, Y_OUT, Y_SIZE = range(8)
 
 # Reservation station (s); queue numbers LOAD, EXECUTE, STORE. Slots of all queues share one numbering and one bit mask.
@@ -143,7 +144,7 @@ N_SP_READ, N_SP_WRITE, N_ACC_READ, N_ACC_WRITE, N_DEADLOCK = range(576, 581)
     H_NEXT, H_ACTIVE, H_FREE, H_HEAD, H_RESADD, H_UTIL_LD, H_UTIL_EX, H_UTIL_ST, H_CONSUMED, H_EXECUTED
 ) = range(592, 602)  # fmt: skip
 UNIT_A, UNIT_B, UNIT_D, UNIT_X, UNIT_C, UNITS = range(6)
-HOST, FROM_MATMUL = range(2)
+HOST, FROM_MATMUL, FROM_CONV = range(3)
 """Where a command came from (Y_SOURCE, E_SOURCE)."""
 PRELOADING, MULTIPLYING = 1, 2
 """States of the execute unit besides 0, idle."""
@@ -157,6 +158,7 @@ LU_STATE, LU_LOOP, LU_I, LU_J, LU_K, LU_START, LU_NEXT_START, LU_SIZE = range(8)
 # Tables: (name, records, words a record), laid out behind the units.
 _TABLES = (
     ("FRONT", 8, FRONT_WIDTH),
+    ("CONV_QUEUE", FRONT_WIDTH, Y_SIZE),
     ("MATMUL_QUEUE", FRONT_WIDTH, Y_SIZE),
     ("UNROLLED", FRONT_WIDTH, Y_SIZE),
     ("MATMUL_LOOP", 2, J_SIZE),
@@ -191,13 +193,14 @@ _TABLES = (
     ("STORES", STORE_RING, O_SIZE),
     ("ACKS", MOST_IN_FLIGHT, 1),
     ("STALLS", 16, 1),
+    ("CONV", 1, 256),
 )
 _STARTS = np.cumsum([704] + [records * words for _, records, words in _TABLES]).tolist()
 (
-    FRONT, MATMUL_QUEUE, UNROLLED, MATMUL_LOOP, LOOP_UNIT, ENTRY, UNISSUED, LOAD_QUEUE, LOAD_CONFIG, TRACKER,
-    ROW_QUEUE, READ_REQUEST, WRITE_REQUEST, IN_FLIGHT, RESPONSE, BEAT_PORT, BEAT_MOVED, BEAT_OWN, BEAT_MERGED, ROWS,
-    UNROLLER, COMMANDS, TAGS, LEFT, MESH_DONE, WRITE_TIME, WRITE_BANK, DMA_WRITE_TIME, DMA_WRITE, SUB_BANKS,
-    STORE_QUEUE, ITEM, STORES, ACKS, STALLS, STATE_SIZE,
+    FRONT, CONV_QUEUE, MATMUL_QUEUE, UNROLLED, MATMUL_LOOP, LOOP_UNIT, ENTRY, UNISSUED, LOAD_QUEUE, LOAD_CONFIG,
+    TRACKER, ROW_QUEUE, READ_REQUEST, WRITE_REQUEST, IN_FLIGHT, RESPONSE, BEAT_PORT, BEAT_MOVED, BEAT_OWN, BEAT_MERGED,
+    ROWS, UNROLLER, COMMANDS, TAGS, LEFT, MESH_DONE, WRITE_TIME, WRITE_BANK, DMA_WRITE_TIME, DMA_WRITE, SUB_BANKS,
+    STORE_QUEUE, ITEM, STORES, ACKS, STALLS, CONV, STATE_SIZE,
 ) = _STARTS  # fmt: skip
 _START_IN_THE_PAST = (
     (FRONT, MATMUL_LOOP),
@@ -253,6 +256,7 @@ def _parameters(accelerator: Accelerator, memory: Memory, gap: int, trace: tuple
         P_HAZARDS: int(array.reads_accumulator or array.writes_scratchpad),
         P_SP_ROWS: accelerator.scratchpad_rows,
         P_ACC_ROWS: accelerator.accumulator_rows,
+        P_MAX_POOL: int("max_pool" in accelerator.store_path_functions),
         P_TRACE_FROM: trace[0],
         P_TRACE_TO: trace[1],
         P_MEMORY_KIND: CACHED if memory.cache else OWN,
@@ -272,7 +276,7 @@ def new_machine(
     m[[X_LAST_OUT, W_TIME, X_READ_TIME, X_FIRED, L_POPPED, V_POPPED, X_LAST_ROW]] = PAST
     m[[S_ISSUE_LD, S_ISSUE_EX, S_ISSUE_ST, L_NEXT, R_NEXT, W_NEXT, Z_NEXT, X_NEXT, X_U_NEXT]] = NEVER
     m[[W_PORT_NEXT, W_NARROW_NEXT, W_WIDE_NEXT, W_MERGE_NEXT]] = NEVER
-    m[[V_NEXT, V_D_NEXT, V_W_NEXT, H_NEXT, O_NEXT]] = NEVER
+    m[[V_NEXT, V_D_NEXT, V_W_NEXT, H_NEXT, O_NEXT, CONV]] = NEVER  # CONV begins with LoopConv's NEXT
     m[[O_LAST, O_READ_BLOCKED, O_WRITE_BLOCKED]] = PAST
     m[[O_READ_FIRST, O_READ_SECOND, O_WRITE_FIRST, O_WRITE_SECOND, O_WRITE_ASIDE]] = -1
     m[[O_PAGE, O_PAGE + 1, O_PAGE_BEFORE, O_PAGE_BEFORE + 1]] = -1

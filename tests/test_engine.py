@@ -69,7 +69,12 @@ def test_every_measured_micro_row_is_exact():
 
 @pytest.mark.parametrize(
     ("family", "mean", "worst"),
-    [("raw_ws", 0.0001, 0.0098), ("raw_os", 0.00042, 0.0155), ("tiled", 0.000004, 0.0004), ("layers", 0.000013, 0.0003)],
+    [
+        ("raw_ws", 0.0001, 0.0098),
+        ("raw_os", 0.00042, 0.0155),
+        ("tiled", 0.000004, 0.0004),
+        ("layers", 0.000013, 0.0003),
+    ],
 )
 def test_measured_streams_stay_within_the_error_reached(family, mean, worst):
     errors = []

@@ -14,18 +14,19 @@ from simulator.engine_compile import compiled, inlined, least, most
 from simulator.engine_decide import decide
 from simulator.engine_front import release
 from simulator.engine_rows import bank_of, execute_writes
+from simulator.engine_store import bank_held
 
 # isort: off
 from simulator.engine_state import (
     ACC_BANK_BIT, COMMANDS, COMPUTING, EXECUTE, FLUSH, FLUSHING, G_EXE_ACTIVE, G_EXE_FLUSH, G_EXE_Q_BLOCK, LEFT,
     MESH_DONE, MUL_PRELOAD, NEVER, N_ACC_WRITE, N_SP_READ, N_SP_WRITE, PAST, PRELOAD_ONLY, P_ACC_BYTES, P_DIM,
     P_IN_BYTES, P_MESH_DELAY, P_READ_DELAY, P_TAGS, QUEUE_RING, TAGS, TAG_RING, T_ACCUMULATES, T_ENTERED, T_KEY,
-    T_LEFT, T_MATCH, T_ROWS, T_SIZE, T_SLOT, T_STRIDE, T_WS, U_SIZE, U_SLOT, U_TIME, WAITING, WRITE_BANK, WRITE_RING,
-    WRITE_TIME, W_BANK, W_TIME, X_A, X_A_ROWS, X_A_STRIDE, X_B, X_BANK_A, X_BANK_B, X_BANK_D, X_BUSY, X_B_ROWS,
-    X_CAUSE, X_CQ_HEAD, X_CQ_TAIL, X_C_ACCUMULATES, X_C_KEY, X_C_ROWS, X_C_SLOT, X_C_STRIDE, X_D, X_DONE_HEAD,
-    X_DONE_TAIL, X_D_ROWS, X_ENTRIES, X_FIRED, X_FIRST, X_FLUSHED, X_LAST_OUT, X_LAST_ROW, X_NA, X_NB, X_ND, X_NEXT,
-    X_OP, X_OPS, X_PENDING0, X_PENDING1, X_PENDING_SINCE, X_READS, X_READ_TIME, X_ROW, X_SMOOTH, X_STATE, X_TAG_HEAD,
-    X_TAG_TAIL, X_TOTAL, X_U_NEXT, X_WS,
+    T_LEFT, T_MATCH, T_ROWS, T_SIZE, T_SLOT, T_STRIDE, T_WS, U_SIZE, U_SLOT, U_TIME, V_HELD_BANK, WAITING, WRITE_BANK,
+    WRITE_RING, WRITE_TIME, W_BANK, W_TIME, X_A, X_A_ROWS, X_A_STRIDE, X_B, X_BANK_A, X_BANK_B, X_BANK_D, X_BUSY,
+    X_B_ROWS, X_CAUSE, X_CQ_HEAD, X_CQ_TAIL, X_C_ACCUMULATES, X_C_KEY, X_C_ROWS, X_C_SLOT, X_C_STRIDE, X_D,
+    X_DONE_HEAD, X_DONE_TAIL, X_D_ROWS, X_ENTRIES, X_FIRED, X_FIRST, X_FLUSHED, X_LAST_OUT, X_LAST_ROW, X_NA, X_NB,
+    X_ND, X_NEXT, X_OP, X_OPS, X_PENDING0, X_PENDING1, X_PENDING_SINCE, X_READS, X_READ_TIME, X_ROW, X_SMOOTH, X_STATE,
+    X_TAG_HEAD, X_TAG_TAIL, X_TOTAL, X_U_NEXT, X_WS,
 )  # fmt: skip
 # isort: on
 
@@ -99,14 +100,17 @@ def _fire(m, t):  # type: ignore[no-untyped-def]
     read_a = fire_a and a >= 0 and row_a < m[X_A_ROWS]
     read_b = fire_b and b >= 0 and row_b < m[X_B_ROWS]
     read_d = fire_d and d >= 0 and m[P_DIM] - 1 - row_d < m[X_D_ROWS]
-    # A write takes a single-ported bank, so the read must wait (Scratchpad.scala).
+    # A write takes a single-ported bank, and what the DMA read before may fill its output (Scratchpad.scala).
     busy = m[W_BANK] if m[W_TIME] == t else np.int64(-9)
     execute = execute_writes(m, t)
-    if read_a and bank_a in (busy, execute):
+    held = m[V_HELD_BANK] if m[V_HELD_BANK] >= 0 and bank_held(m, t, m[V_HELD_BANK]) else np.int64(-9)
+    if held < 0:
+        m[V_HELD_BANK] = -1
+    if read_a and bank_a in (busy, execute, held):
         fire_a = read_a = False
-    if read_b and bank_b in (busy, execute):
+    if read_b and bank_b in (busy, execute, held):
         fire_b = read_b = False
-    if read_d and bank_d in (busy, execute):
+    if read_d and bank_d in (busy, execute, held):
         fire_d = read_d = False
     reads = read_a or read_b or read_d
     if reads:
@@ -200,6 +204,8 @@ def fire_row(m, t):  # type: ignore[no-untyped-def]
     Nearly all of the array's cycles are such rows, so this is kept apart from what the others need.
     """
     row = m[X_NA]
+    if m[V_HELD_BANK] >= 0:
+        return False
     if m[X_STATE] != COMPUTING or m[X_SMOOTH] == 0 or m[LEFT + ((m[X_ENTRIES] - m[P_READ_DELAY]) & 63)] > t:
         return False
     if row != m[X_NB] or row != m[X_ND] or row == 0 or row >= m[X_TOTAL] - 1 or m[X_ROW] != row:

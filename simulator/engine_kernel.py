@@ -172,12 +172,12 @@ def run(m, memory, t, until, trace, funct, rs1, rs2, accepted):  # type: ignore[
             zero_writer(m, t)
         if m[X_U_NEXT] <= t:
             unroll(m, t)
-        if m[X_NEXT] <= t and not fire_row(m, t):
-            execute(m, t)
         if m[O_NEXT] <= t:
             port(m, memory, t)
         if m[V_W_NEXT] <= t:
             writer(m, memory, t)
+        if m[X_NEXT] <= t and not fire_row(m, t):
+            execute(m, t)
         if m[V_D_NEXT] <= t:
             dispatch(m, t)
         if m[V_NEXT] <= t:

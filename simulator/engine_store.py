@@ -11,7 +11,7 @@ the next may begin before that, as the controller tracks several.
 from __future__ import annotations
 
 from simulator.engine_accumulator import read_waits
-from simulator.engine_compile import bits, compiled, least, most
+from simulator.engine_compile import bits, compiled, inlined, least, most
 from simulator.engine_front import release, row_key
 from simulator.engine_port import WRITER, alone, answer_write, best_packet, enter_beat, new_request, page_of, pass_alone
 from simulator.engine_rows import bank_of, execute_writes
@@ -24,11 +24,11 @@ from simulator.engine_state import (
     O_SLOT, O_START, O_WRITE_BLOCKED, P_ACC_BYTES, P_ACC_PORTS, P_ACC_SCALE, P_BUS, P_DIM, P_IN_BYTES, P_IN_FLIGHT,
     P_READ_DELAY, P_REQUEST, P_SP_QUEUE, P_TRACKED, QUEUE_RING, Q_FROM, R_ACTIVE, R_HEAD, R_TAIL, STORE, STORES,
     STORE_QUEUE, STORE_RING, S_ISSUE_ST, U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT, U_TIME, V_BEATS, V_BLOCK, V_BYTES,
-    V_CLOSED, V_COLUMNS, V_DONE, V_D_NEXT, V_FIRED, V_HEAD, V_ISSUED, V_NEXT, V_NORMED, V_OPENED, V_PACKETS,
-    V_POOL_COLUMNS, V_POOL_DIM, V_POOL_LEFT, V_POOL_ROWS, V_POOL_SIZE, V_POOL_STEP, V_POOL_UPPER, V_POPPED, V_READ,
-    V_READY, V_REQUESTS, V_ROW, V_ROWS, V_SCALED, V_SENT, V_STATE, V_STRIDE, V_TAIL, V_TAKEN, V_W_ADDRESS, V_W_BEATS,
-    V_W_LEFT, V_W_NEXT, V_W_REQUEST, WRITE_REQUEST, W_ACCUMULATES, W_ACC_BANK, W_ACC_TIME, W_BANK, W_TIME, X_READS,
-    X_READ_TIME,
+    V_CLOSED, V_COLUMNS, V_DONE, V_D_NEXT, V_FIRED, V_HEAD, V_HELD_BANK, V_HELD_BEHIND, V_ISSUED, V_NEXT, V_NORMED,
+    V_OPENED, V_PACKETS, V_POOL_COLUMNS, V_POOL_DIM, V_POOL_LEFT, V_POOL_ROWS, V_POOL_SIZE, V_POOL_STEP, V_POOL_UPPER,
+    V_POPPED, V_READ, V_READY, V_REQUESTS, V_ROW, V_ROWS, V_SCALED, V_SENT, V_STATE, V_STRIDE, V_TAIL, V_TAKEN,
+    V_W_ADDRESS, V_W_BEATS, V_W_LEFT, V_W_NEXT, V_W_REQUEST, WRITE_REQUEST, W_ACCUMULATES, W_ACC_BANK, W_ACC_TIME,
+    W_BANK, W_TIME, X_READS, X_READ_TIME,
 )  # fmt: skip
 # isort: on
 
@@ -179,6 +179,30 @@ def _bank_busy(m, t, bank, key):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def _hold_bank(m, t, number, bank):  # type: ignore[no-untyped-def]
+    """Item `number` is read from `bank` in cycle `t`: note for which item it stays in the bank's output register.
+
+    The bank's pipeline stages (P_SP_QUEUE of them) hold earlier items of it that the writer has not taken.
+    """
+    waiting = 0
+    for back in range(1, least(number, ITEMS // 2) + 1):
+        before = ITEM + (number - back) % ITEMS * I_SIZE
+        if m[before + I_ACCEPT] <= t:
+            return
+        if m[before + I_BANK] == bank:
+            waiting += 1
+            if waiting == m[P_SP_QUEUE]:
+                m[V_HELD_BANK], m[V_HELD_BEHIND] = bank, number - back
+                return
+
+
+@inlined
+def bank_held(m, t, bank):  # type: ignore[no-untyped-def]
+    """Whether the DMA's last row still fills the output register of scratchpad `bank` in cycle `t`."""
+    return m[V_HELD_BANK] == bank and m[ITEM + m[V_HELD_BEHIND] % ITEMS * I_SIZE + I_ACCEPT] > t
+
+
+@compiled
 def dispatch(m, t):  # type: ignore[no-untyped-def]
     """One cycle at the dispatch queue: read the bank of the item at its head if bank and queues allow."""
     m[V_D_NEXT] = NEVER
@@ -213,6 +237,8 @@ def dispatch(m, t):  # type: ignore[no-untyped-def]
     if bank >= 0 and _bank_busy(m, t, bank, m[item + I_KEY]):
         m[V_D_NEXT] = t + 1
         return
+    if 0 <= bank < ACC_BANK_BIT:
+        _hold_bank(m, t, number, bank)
     m[item + I_READ] = t
     m[V_FIRED] += 1
     m[V_NEXT] = least(m[V_NEXT], t)

@@ -204,6 +204,12 @@ class Accelerator(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     energy: Energy
 
     @property
+    def normaliser(self) -> VectorUnit | None:
+        """Gemmini's normaliser, where the vector unit is one: it does LayerNorm and softmax on the way out."""
+        unit = self.vector_unit
+        return unit if unit is not None and {"layer_norm", "softmax"} <= set(unit.passes) else None
+
+    @property
     def dim(self) -> int:
         """DIM: rows (= columns) of the mesh."""
         return self.array.rows

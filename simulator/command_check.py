@@ -19,7 +19,7 @@ from simulator.program import Program
 # isort: off
 from simulator.command_rules import (
     ACCUMULATOR, ACTIVATION, BLOCK_STRIDE, COLUMNS, C_STRIDE, DATAFLOW, FULL_WIDTH, GARBAGE_ADDRESS, IMAGE, LOAD_ID,
-    LOOP, NORM, NORM_COMMAND, NORM_UNTIMED, NO_COMPUTE, NO_CONFIG_EX, NO_CONFIG_LD, NO_CONFIG_ST, NO_LIMIT,
+    LOOP, NORM, NORM_COMMAND, NO_COMPUTE, NO_CONFIG_EX, NO_CONFIG_LD, NO_CONFIG_ST, NO_LIMIT,
     NO_LOOP_CONV, NO_POOL, NO_PRELOAD, OK, ONE_DIMENSION, OPERAND, PIXELS, PIXELS_FIT, POOL, ROWS, SCRATCHPAD,
     STATS_ID, TRANSPOSE, UNKNOWN, raise_fault,
 )  # fmt: skip
@@ -93,11 +93,9 @@ def _check_config_ex(rs1, has_ws, has_os):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _check_config_norm(rs1, has_norm, timed):  # type: ignore[no-untyped-def]
+def _check_config_norm(rs1, has_norm):  # type: ignore[no-untyped-def]
     if not has_norm:
         return NORM, 3, 2
-    if timed:
-        return NORM_UNTIMED, 3, 2
     return (STATS_ID if bits(rs1, 15, 8) > 1 else OK), bits(rs1, 15, 8), 1
 
 
@@ -211,7 +209,7 @@ def first_fault(funct, rs1, rs2, machine, state, more):  # type: ignore[no-untyp
             st_ready = True
             pixels = bits(rs1[i], 55, 48) * bits(rs1[i], 63, 56) if bits(rs1[i], 7, 6) > 0 else np.int64(0)
         elif f == 0 and kind == 3:
-            code, value, limit = _check_config_norm(rs1[i], has_norm, timed)
+            code, value, limit = _check_config_norm(rs1[i], has_norm)
         elif f == 0:
             if pending != NOTHING:
                 return pending, NO_COMPUTE, np.int64(f), np.int64(4)
@@ -269,12 +267,6 @@ def first_fault(funct, rs1, rs2, machine, state, more):  # type: ignore[no-untyp
     return np.int64(-1), OK, np.int64(0), np.int64(0)
 
 
-def has_normaliser(accelerator: Accelerator) -> bool:
-    """Whether the machine has Gemmini's normaliser: a vector unit that does its two functions on the way out."""
-    unit = accelerator.vector_unit
-    return unit is not None and {"layer_norm", "softmax"} <= set(unit.passes)
-
-
 def machine_limits(accelerator: Accelerator, *, timed: bool) -> tuple[int, ...]:
     """The capacities and abilities `first_fault` checks against, as plain integers; with `timed`, also against what
     the cycle engine does not do."""
@@ -288,7 +280,7 @@ def machine_limits(accelerator: Accelerator, *, timed: bool) -> tuple[int, ...]:
         int("ws" in accelerator.array.dataflows),
         int("os" in accelerator.array.dataflows),
         int("max_pool" in accelerator.store_path_functions),
-        int(has_normaliser(accelerator)),
+        int(accelerator.normaliser is not None),
         int(timed),
         int(accelerator.queues.front_queues > 3),
     )

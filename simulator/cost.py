@@ -96,3 +96,5 @@ class Result:
     """Gemmini's hardware counters by name (`counters.COUNTERS`)."""
     memory_activity: MemoryActivity | None = None
     """With a cache in the accelerator's memory only."""
+    notes: tuple[str, ...] = ()
+    """What of the run rests on something not checked against the RTL."""

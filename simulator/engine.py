@@ -28,13 +28,14 @@ from simulator.program import Program
 
 # isort: off
 from simulator.engine_state import (
-    F_BASE, F_MORE, NEVER, N_ACC_READ, N_ACC_WRITE, N_SP_READ, N_SP_WRITE, R_BEATS, R_BYTES, R_REQUESTS, STALLS,
-    V_BEATS, V_BYTES, V_REQUESTS, X_BUSY, X_MACS, new_machine,
+    F_BASE, F_MORE, NEVER, NORMALISER, NU_ROWS, N_ACC_READ, N_ACC_WRITE, N_SP_READ, N_SP_WRITE, R_BEATS, R_BYTES,
+    R_REQUESTS, STALLS, V_BEATS, V_BYTES, V_REQUESTS, X_BUSY, X_MACS, new_machine,
 )  # fmt: skip
 # isort: on
 
 
 UNITS = ("load", "execute", "store")
+NORMALISER_NOTE = "normaliser timing not RTL-checked"
 Words = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64]]
 Advance = Callable[
     [npt.NDArray[np.int64], npt.NDArray[np.int64], int, npt.NDArray[np.int64], Words, npt.NDArray[np.int64]],
@@ -171,5 +172,6 @@ def simulate(
         accepted_at=accepted if whole else accepted[:0],
         trace=_trace_of(intervals, units, span) if trace_commands else None,
         counters=counters_of(m, cycles),
+        notes=(NORMALISER_NOTE,) if m[NORMALISER + NU_ROWS] else (),
         memory_activity=_activity_of(behind) if memory.cache else None,
     )

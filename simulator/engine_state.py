@@ -43,8 +43,9 @@ STORE_RING = 128
     P_REQUEST, P_IN_FLIGHT, P_PORT, P_LATENCY, P_PER_BEAT, P_LD_QUEUE, P_ST_QUEUE, P_EX_QUEUE, P_LD_ENTRIES,
     P_EX_ENTRIES, P_ST_ENTRIES, P_FRONT, P_FRONT_ENTRIES, P_ACC_SCALE, P_ACC_PORTS, P_SUB_BANKS, P_ACC_LATENCY,
     P_SCALE_LATENCY, P_SCALE_UNITS, P_GAP, P_TRACKED, P_IN_BYTES, P_ACC_BYTES, P_SP_QUEUE, P_TRACE_FROM, P_TRACE_TO,
-    P_MEMORY_KIND, P_MEMORY_PORT, P_HAZARDS, P_SP_ROWS, P_ACC_ROWS, P_MAX_POOL
-) = range(41)  # fmt: skip
+    P_MEMORY_KIND, P_MEMORY_PORT, P_HAZARDS, P_SP_ROWS, P_ACC_ROWS, P_MAX_POOL,
+    P_NORM_LANES, P_NORM_LATENCY
+) = range(43)  # fmt: skip
 
 # Front end (f): the host's commands up to the unrollers (times only, one ring of cycles a queue in `front`), then the
 # queues before LoopConv (`conv_queue`, A), LoopMatmul (`matmul_queue`, B) and the reservation station (`unrolled`, C).
@@ -111,7 +112,7 @@ T_MATCH, T_SLOT, T_KEY, T_ROWS, T_ACCUMULATES, T_ENTERED, T_LEFT, T_STRIDE, T_WS
     V_NORMED, V_SCALED, V_ISSUED, V_TAKEN, V_D_NEXT, V_W_NEXT, V_READY, V_W_ADDRESS, V_W_LEFT, V_PACKETS, V_LAST_ACK,
     V_REQUESTS, V_BYTES, V_BEATS, V_CLOSED, V_W_BEATS, V_W_REQUEST, V_HELD_BANK, V_HELD_BEHIND
 ) = range(512, 553)  # fmt: skip
-I_KEY, I_ADDRESS, I_BYTES, I_STORE, I_QUEUED, I_READ, I_NORM, I_SCALE, I_ACCEPT, I_BANK, I_SIZE = range(11)
+I_KEY, I_ADDRESS, I_BYTES, I_STORE, I_QUEUED, I_READ, I_NORM, I_SCALE, I_ACCEPT, I_BANK, I_PASSAGE, I_SIZE = range(12)
 O_LEFT, O_SLOT, O_START, O_SIZE = range(4)
 
 # Port (o): what the crossbar did last, whether reader and writer are both under way, and then their queues.
@@ -126,6 +127,13 @@ Q_FROM, Q_LENGTH, Q_USEFUL, Q_RECORD = range(D_SIZE, D_SIZE + 4)
 # A single-ported accumulator bank: its state before cycle B_TIME; then, for each sub-bank, the rows that wait.
 B_TIME, B_LAST, B_SUB_BANK, B_BLOCKED, B_WAITING = range(5)
 B_SIZE = B_WAITING + 4
+
+# Normaliser (nu): the set chosen, rows it has taken statistics of, cycles from which the entrance, each set and each
+# arithmetic unit is free, cycles in which the lanes last fired.
+(
+    NU_SET, NU_ROWS, NU_ENTRANCE, NU_FREE, _, NU_LANES_FIRED, NU_MAX_FIRED, NU_DIVIDER, NU_ROOT, NU_INVERTER,
+    NU_SUM_DIVIDER, NU_SIZE
+) = range(12)  # fmt: skip
 
 # Counters (n).
 N_SP_READ, N_SP_WRITE, N_ACC_READ, N_ACC_WRITE, N_DEADLOCK = range(576, 581)
@@ -191,6 +199,7 @@ _TABLES = (
     ("STORE_QUEUE", QUEUE_RING, U_SIZE),
     ("ITEM", ITEMS, I_SIZE),
     ("STORES", STORE_RING, O_SIZE),
+    ("NORMALISER", 1, NU_SIZE),
     ("ACKS", MOST_IN_FLIGHT, 1),
     ("STALLS", 16, 1),
     ("CONV", 1, 256),
@@ -200,7 +209,7 @@ _STARTS = np.cumsum([704] + [records * words for _, records, words in _TABLES]).
     FRONT, CONV_QUEUE, MATMUL_QUEUE, UNROLLED, MATMUL_LOOP, LOOP_UNIT, ENTRY, UNISSUED, LOAD_QUEUE, LOAD_CONFIG,
     TRACKER, ROW_QUEUE, READ_REQUEST, WRITE_REQUEST, IN_FLIGHT, RESPONSE, BEAT_PORT, BEAT_MOVED, BEAT_OWN, BEAT_MERGED,
     ROWS, UNROLLER, COMMANDS, TAGS, LEFT, MESH_DONE, WRITE_TIME, WRITE_BANK, DMA_WRITE_TIME, DMA_WRITE, SUB_BANKS,
-    STORE_QUEUE, ITEM, STORES, ACKS, STALLS, CONV, STATE_SIZE,
+    STORE_QUEUE, ITEM, STORES, NORMALISER, ACKS, STALLS, CONV, STATE_SIZE,
 ) = _STARTS  # fmt: skip
 _START_IN_THE_PAST = (
     (FRONT, MATMUL_LOOP),
@@ -216,6 +225,7 @@ _START_IN_THE_PAST = (
 def _parameters(accelerator: Accelerator, memory: Memory, gap: int, trace: tuple[int, int]) -> dict[int, int]:
     array, dma, queues = accelerator.array, accelerator.dma, accelerator.queues
     pe_cycles = array.tile_latency_cycles + 1
+    normaliser = accelerator.normaliser
     return {
         P_DIM: accelerator.dim,
         P_MIN_ROWS: array.minimum_rows_per_compute,
@@ -257,6 +267,8 @@ def _parameters(accelerator: Accelerator, memory: Memory, gap: int, trace: tuple
         P_SP_ROWS: accelerator.scratchpad_rows,
         P_ACC_ROWS: accelerator.accumulator_rows,
         P_MAX_POOL: int("max_pool" in accelerator.store_path_functions),
+        P_NORM_LANES: normaliser.lanes if normaliser else 0,
+        P_NORM_LATENCY: normaliser.latency_cycles if normaliser else 0,
         P_TRACE_FROM: trace[0],
         P_TRACE_TO: trace[1],
         P_MEMORY_KIND: CACHED if memory.cache else OWN,
@@ -272,6 +284,7 @@ def new_machine(
         m[slot] = value
     for start, end in _START_IN_THE_PAST:
         m[start:end] = PAST
+    m[NORMALISER + NU_ENTRANCE : NORMALISER + NU_SIZE] = PAST
     m[[W_ACC_TIME, W_LAST_TIME, W_NARROW_AT, A_ACK_READY]] = PAST
     m[[X_LAST_OUT, W_TIME, X_READ_TIME, X_FIRED, L_POPPED, V_POPPED, X_LAST_ROW]] = PAST
     m[[S_ISSUE_LD, S_ISSUE_EX, S_ISSUE_ST, L_NEXT, R_NEXT, W_NEXT, Z_NEXT, X_NEXT, X_U_NEXT]] = NEVER

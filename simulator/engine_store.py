@@ -13,6 +13,7 @@ from __future__ import annotations
 from simulator.engine_accumulator import read_waits
 from simulator.engine_compile import bits, compiled, inlined, least, most
 from simulator.engine_front import release, row_key
+from simulator.engine_normaliser import configure_normaliser, enter, is_stored, leave, passage
 from simulator.engine_port import WRITER, alone, answer_write, best_packet, enter_beat, new_request, page_of, pass_alone
 from simulator.engine_rows import bank_of, execute_writes
 
@@ -20,15 +21,15 @@ from simulator.engine_rows import bank_of, execute_writes
 from simulator.engine_state import (
     ACCUMULATES_BIT, ACC_BANK_BIT, ACKS, ENTRY, E_SIZE, E_STARTED, G_STORE_ACTIVE, G_STORE_DMA_WAIT, G_STORE_PAD_WAIT,
     G_STORE_POOLING, G_WDMA_ACTIVE, G_WDMA_BYTES, G_WDMA_LATENCY, ITEM, ITEMS, I_ACCEPT, I_ADDRESS, I_BANK, I_BYTES,
-    I_KEY, I_NORM, I_QUEUED, I_READ, I_SCALE, I_SIZE, I_STORE, NEVER, N_ACC_READ, N_SP_READ, O_LEFT, O_PAGE, O_SIZE,
-    O_SLOT, O_START, O_WRITE_BLOCKED, P_ACC_BYTES, P_ACC_PORTS, P_ACC_SCALE, P_BUS, P_DIM, P_IN_BYTES, P_IN_FLIGHT,
-    P_READ_DELAY, P_REQUEST, P_SP_QUEUE, P_TRACKED, QUEUE_RING, Q_FROM, R_ACTIVE, R_HEAD, R_TAIL, STORE, STORES,
-    STORE_QUEUE, STORE_RING, S_ISSUE_ST, U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT, U_TIME, V_BEATS, V_BLOCK, V_BYTES,
-    V_CLOSED, V_COLUMNS, V_DONE, V_D_NEXT, V_FIRED, V_HEAD, V_HELD_BANK, V_HELD_BEHIND, V_ISSUED, V_NEXT, V_NORMED,
-    V_OPENED, V_PACKETS, V_POOL_COLUMNS, V_POOL_DIM, V_POOL_LEFT, V_POOL_ROWS, V_POOL_SIZE, V_POOL_STEP, V_POOL_UPPER,
-    V_POPPED, V_READ, V_READY, V_REQUESTS, V_ROW, V_ROWS, V_SCALED, V_SENT, V_STATE, V_STRIDE, V_TAIL, V_TAKEN,
-    V_W_ADDRESS, V_W_BEATS, V_W_LEFT, V_W_NEXT, V_W_REQUEST, WRITE_REQUEST, W_ACCUMULATES, W_ACC_BANK, W_ACC_TIME,
-    W_BANK, W_TIME, X_READS, X_READ_TIME,
+    I_KEY, I_NORM, I_PASSAGE, I_QUEUED, I_READ, I_SCALE, I_SIZE, I_STORE, NEVER, N_ACC_READ, N_SP_READ, O_LEFT, O_PAGE,
+    O_SIZE, O_SLOT, O_START, O_WRITE_BLOCKED, P_ACC_BYTES, P_ACC_PORTS, P_ACC_SCALE, P_BUS, P_DIM, P_IN_BYTES,
+    P_IN_FLIGHT, P_NORM_LANES, P_READ_DELAY, P_REQUEST, P_SP_QUEUE, P_TRACKED, QUEUE_RING, Q_FROM, R_ACTIVE, R_HEAD,
+    R_TAIL, STORE, STORES, STORE_QUEUE, STORE_RING, S_ISSUE_ST, U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT, U_TIME, V_BEATS,
+    V_BLOCK, V_BYTES, V_CLOSED, V_COLUMNS, V_DONE, V_D_NEXT, V_FIRED, V_HEAD, V_HELD_BANK, V_HELD_BEHIND, V_ISSUED,
+    V_NEXT, V_NORMED, V_OPENED, V_PACKETS, V_POOL_COLUMNS, V_POOL_DIM, V_POOL_LEFT, V_POOL_ROWS, V_POOL_SIZE,
+    V_POOL_STEP, V_POOL_UPPER, V_POPPED, V_READ, V_READY, V_REQUESTS, V_ROW, V_ROWS, V_SCALED, V_SENT, V_STATE,
+    V_STRIDE, V_TAIL, V_TAKEN, V_W_ADDRESS, V_W_BEATS, V_W_LEFT, V_W_NEXT, V_W_REQUEST, WRITE_REQUEST, W_ACCUMULATES,
+    W_ACC_BANK, W_ACC_TIME, W_BANK, W_TIME, X_READS, X_READ_TIME,
 )  # fmt: skip
 # isort: on
 
@@ -71,12 +72,15 @@ def _send_item(m, t, rs1, rs2):  # type: ignore[no-untyped-def]
     if m[V_POOL_STEP]:
         _pool_item(m, item, rs1, local, m[V_ROW])
         m[item + I_BYTES] = columns * width
+        m[item + I_PASSAGE] = passage(m, local & ~(7 << 26), columns, 1)
         m[V_ROW] += 1
     else:
         blocks = (columns + dim - 1) // dim
         m[item + I_KEY] = row_key(local) + m[V_BLOCK] * dim + m[V_ROW]
         m[item + I_ADDRESS] = rs1 + m[V_ROW] * m[V_STRIDE]
-        m[item + I_STORE] = 1 if m[V_BLOCK] == blocks - 1 else 0
+        last = m[V_BLOCK] == blocks - 1
+        m[item + I_PASSAGE] = passage(m, local, (columns - 1) % dim + 1 if last else dim, last)
+        m[item + I_STORE] = 1 if last and is_stored(m[item + I_PASSAGE]) else 0
         m[item + I_BYTES] = columns * width
         m[V_BLOCK] += 1
         if m[V_BLOCK] == blocks:
@@ -125,7 +129,10 @@ def store_controller(m, t):  # type: ignore[no-untyped-def]
         return
     rs1, rs2 = m[record + U_RS1], m[record + U_RS2]
     if m[record + U_FUNCT] == 0:
-        _configure(m, t, rs1, rs2)
+        if bits(rs1, 1, 0) == 3:
+            configure_normaliser(m, rs1)
+        else:
+            _configure(m, t, rs1, rs2)
         _pop(m, t)
         return
     if m[V_STATE] == IDLE:
@@ -257,22 +264,30 @@ def dispatch(m, t):  # type: ignore[no-untyped-def]
 
 @compiled
 def _norm_time(m, number):  # type: ignore[no-untyped-def]
-    """Cycle in which item `number` passes into the normaliser's two-entry queue (NEVER: not yet determined)."""
+    """Cycle in which item `number` passes into the normaliser, or the two-entry queue in the place of one (NEVER: not
+    yet determined)."""
     item = ITEM + number % ITEMS * I_SIZE
     depth = m[P_SP_QUEUE] + 2
     time = m[item + I_READ] + 1
     if number > 0:
         time = most(time, m[ITEM + (number - 1) % ITEMS * I_SIZE + I_NORM] + 1)
-    room = 2 if m[item + I_BANK] >= ACC_BANK_BIT else depth
+    from_acc = m[item + I_BANK] >= ACC_BANK_BIT
+    room = 2 if from_acc and m[P_NORM_LANES] == 0 else depth
     if number >= room:
         time = most(time, m[ITEM + (number - room) % ITEMS * I_SIZE + I_SCALE] + 1)
+    if from_acc and m[P_NORM_LANES] and time < NEVER:
+        return enter(m, m[item + I_PASSAGE], time)
     return time
 
 
 @compiled
 def _scale_time(m, number):  # type: ignore[no-untyped-def]
-    """Cycle in which item `number` enters scale pipeline and issue queue."""
-    time = m[ITEM + number % ITEMS * I_SIZE + I_NORM] + 1
+    """Cycle in which item `number` enters scale pipeline and issue queue; one that is not stored ends before them."""
+    item = ITEM + number % ITEMS * I_SIZE
+    if not is_stored(m[item + I_PASSAGE]):
+        before = m[ITEM + (number - 1) % ITEMS * I_SIZE + I_SCALE] if number > 0 else 0
+        return most(m[item + I_NORM], before)
+    time = m[item + I_NORM] + 1
     if number > 0:
         time = most(time, m[ITEM + (number - 1) % ITEMS * I_SIZE + I_SCALE] + 1)
     depth = m[P_SP_QUEUE] + 1
@@ -296,9 +311,17 @@ def advance(m):  # type: ignore[no-untyped-def]
         if m[V_SCALED] < m[V_NORMED]:
             time = _scale_time(m, m[V_SCALED])
             if time < NEVER:
-                m[ITEM + m[V_SCALED] % ITEMS * I_SIZE + I_SCALE] = time
+                item = ITEM + m[V_SCALED] % ITEMS * I_SIZE
+                m[item + I_SCALE] = time
+                if m[item + I_BANK] >= ACC_BANK_BIT and is_stored(m[item + I_PASSAGE]):
+                    leave(m, m[item + I_PASSAGE], time)
                 m[V_SCALED] += 1
                 moved = True
+        while m[V_ISSUED] < m[V_SCALED] and not is_stored(m[ITEM + m[V_ISSUED] % ITEMS * I_SIZE + I_PASSAGE]):
+            item = ITEM + m[V_ISSUED] % ITEMS * I_SIZE
+            m[item + I_ACCEPT] = m[item + I_SCALE]
+            m[V_ISSUED] += 1
+            moved = True
         if m[V_ISSUED] < m[V_SCALED] and m[V_READY] < NEVER:
             item = ITEM + m[V_ISSUED] % ITEMS * I_SIZE
             if m[item + I_BANK] >= ACC_BANK_BIT:

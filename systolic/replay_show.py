@@ -48,18 +48,22 @@ def as_json(replayed: Replayed) -> dict[str, Any]:
 def print_tables(replayed: Iterable[Replayed], accelerator_name: str) -> None:
     """The first SHOWN_ROWS rows with cycles, traffic and stalls, then errors by family where cycles were measured."""
     rows: list[FidelityRow] = []
+    notes: dict[str, None] = {}
     table = Table("row", title=Text(printable(accelerator_name)))
     for head in ("cycles", "measured", "error", "requests", "bytes", "busy"):
         table.add_column(head, justify="right")
     table.add_column("stalls by cause")
     for one in replayed:
         rows.append(compared(one))
+        notes |= dict.fromkeys(one.result.notes)
         if len(rows) <= SHOWN_ROWS:
             table.add_row(*_cells(one, rows[-1]))
     console = Console()
     console.print(table)
     if len(rows) > SHOWN_ROWS:
         console.print(f"and {len(rows) - SHOWN_ROWS:,} rows more", highlight=False)
+    for note in notes:
+        console.print(f"note: {note}", style="dim", markup=False)
     if any(row.error is not None for row in rows):
         print_families(rows)
 

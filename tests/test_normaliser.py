@@ -122,7 +122,7 @@ def test_exp_errors_are_the_published_ones():
     assert worst_exp_error(i_exp, 0.3585, 1e-4, softmax_constants(1e-4)) <= 2.13e-3
 
 
-def passes(activation, rows, columns):
+def norm_stores(activation, rows, columns):
     """The C library's order (gemmini.h, sp_tiled_norm): two rows side by side, every pass over the whole row, blocks
     of at most 64 columns a command; the rows lie in the accumulator as blocks of 16."""
     blocks = -(-columns // 16)
@@ -188,13 +188,13 @@ SHAPES = st.tuples(st.integers(1, 20), st.sampled_from([1, 7, 16, 33, 64, 100, 1
 def test_layer_norm_rows(shape, scale):
     rows, columns, seed = shape
     values = np.random.default_rng(seed).integers(-2000, 2000, (rows, columns), dtype=np.int32)
-    result = run_rows(values, LAYERNORM, NormConstants(0, 0), scale, passes(LAYERNORM, rows, columns))
+    result = run_rows(values, LAYERNORM, NormConstants(0, 0), scale, norm_stores(LAYERNORM, rows, columns))
     np.testing.assert_array_equal(result, [plain_layer_norm(row, scale) for row in values.tolist()])
 
 
 def test_layer_norm_is_near_the_real_one():
     values = np.random.default_rng(1).normal(50, 900, (16, 128)).astype(np.int32)
-    result = run_rows(values, LAYERNORM, NormConstants(0, 0), 32.0, passes(LAYERNORM, 16, 128)) / 32.0
+    result = run_rows(values, LAYERNORM, NormConstants(0, 0), 32.0, norm_stores(LAYERNORM, 16, 128)) / 32.0
     real = (values - values.mean(1, keepdims=True)) / values.std(1, keepdims=True)
     # Half a unit of 1/32 for rounding, and the integer mean and deviation: 1 in 900 each.
     assert np.abs(result - real).max() <= 0.5 / 32 + 4 / 900
@@ -206,14 +206,14 @@ def test_softmax_rows(shape, unit):
     rows, columns, seed = shape
     values = np.random.default_rng(seed).integers(-300, 300, (rows, columns), dtype=np.int32)
     constants = softmax_constants(unit)
-    result = run_rows(values, SOFTMAX, constants, 1.0, passes(SOFTMAX, rows, columns))
+    result = run_rows(values, SOFTMAX, constants, 1.0, norm_stores(SOFTMAX, rows, columns))
     np.testing.assert_array_equal(result, [plain_softmax(row, constants, 1.0) for row in values.tolist()])
 
 
 def test_softmax_is_near_the_real_one():
     unit = 0.005
     values = np.random.default_rng(2).normal(0, 2 / unit, (16, 64)).astype(np.int32)
-    result = run_rows(values, SOFTMAX, softmax_constants(unit), 1.0, passes(SOFTMAX, 16, 64)) / 127.0
+    result = run_rows(values, SOFTMAX, softmax_constants(unit), 1.0, norm_stores(SOFTMAX, 16, 64)) / 127.0
     real = np.exp((values - values.max(1, keepdims=True)) * unit)
     real /= real.sum(1, keepdims=True)
     # Half a unit of 1/127 for rounding; i-exp's published error on either side of the quotient.

@@ -20,6 +20,9 @@ COSTED_BY: Final = ("simulated", "formula", "none")
 STALL_PREFIX: Final = "stall_"
 """Every column that starts so is cycles in which the array had work in the machine but fired no row, by cause."""
 
+COUNTER_PREFIX: Final = "counter_"
+"""Every column that starts so is one of the machine's hardware counters, by its own name."""
+
 LAYER_COLUMNS: Final[dict[str, ColumnKind]] = {
     "index": "whole",
     "name": "text",
@@ -70,12 +73,15 @@ REQUIRED_LAYER_COLUMNS: Final = ("index", "name", "kind", "where", "costed_by", 
 
 TIMELINE_COLUMNS: Final[dict[str, ColumnKind]] = {
     "layer": "whole",
+    "window": "text",
     "unit": "text",
     "label": "text",
     "start_cycle": "number",
     "end_cycle": "number",
 }
-"""`layer` is a layer's index, `label` the disassembled command, the interval is [start, end) from the layer's start."""
+"""`layer` is a layer's index, `window` names the stretch of it that was watched, the interval is [start, end) cycles
+from the layer's start. `label` is the disassembled command, or for unit "array" why it fired no row (a cause of
+`breakdown.cycles_by_cause`)."""
 
 
 def stall_columns(layers: pd.DataFrame) -> list[str]:
@@ -83,11 +89,16 @@ def stall_columns(layers: pd.DataFrame) -> list[str]:
     return [column for column in layers.columns if column.startswith(STALL_PREFIX)]
 
 
+def counter_columns(layers: pd.DataFrame) -> list[str]:
+    """The table's columns of hardware counters, in its order."""
+    return [column for column in layers.columns if column.startswith(COUNTER_PREFIX)]
+
+
 def layers_frame(rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:
     """Build the layer table from one mapping a layer.
 
     Columns left out of every row (or of some) become NaN or "", except those of REQUIRED_LAYER_COLUMNS. Columns with
-    names that are neither in LAYER_COLUMNS nor stalls raise InputError, as do values of the wrong kind.
+    names that are neither in LAYER_COLUMNS nor stalls or counters raise InputError, as do values of the wrong kind.
     """
     return _frame(rows, LAYER_COLUMNS, REQUIRED_LAYER_COLUMNS, "layers")
 
@@ -98,14 +109,14 @@ def timelines_frame(rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:
 
 
 def checked(frame: pd.DataFrame, columns: Mapping[str, ColumnKind], path: str) -> pd.DataFrame:
-    """`frame` with exactly `columns` (and further stalls), in order and in their types.
+    """`frame` with exactly `columns` (and further stalls and counters), in order and in their types.
 
     Raises InputError(path) that names the first column missing, unknown, or of another kind.
     """
     missing = [column for column in columns if column not in frame.columns]
     if missing:
         raise InputError(path, "a column is missing", value=missing[0])
-    known = _with_stalls(columns, frame.columns, path)
+    known = _with_further(columns, frame.columns, path)
     typed = {column: _typed(frame[column], kind, f"{path}: {column}") for column, kind in known.items()}
     return type(frame)(typed, columns=list(known))
 
@@ -116,7 +127,7 @@ def _frame(
     import pandas as pd
 
     listed = list(rows)
-    known = _with_stalls(columns, (column for row in listed for column in row), path)
+    known = _with_further(columns, (column for row in listed for column in row), path)
     for position, row in enumerate(listed):
         absent = [column for column in required if row.get(column) is None]
         if absent:
@@ -130,12 +141,13 @@ def _frame(
     return pd.DataFrame(typed, columns=list(known))
 
 
-def _with_stalls(columns: Mapping[str, ColumnKind], found: Iterable[str], path: str) -> dict[str, ColumnKind]:
+def _with_further(columns: Mapping[str, ColumnKind], found: Iterable[str], path: str) -> dict[str, ColumnKind]:
     known = dict(columns)
     for column in found:
         if column in known:
             continue
-        if columns is not LAYER_COLUMNS or not (column.startswith(STALL_PREFIX) and column.endswith("_cycles")):
+        stall = column.startswith(STALL_PREFIX) and column.endswith("_cycles")
+        if columns is not LAYER_COLUMNS or not (stall or column.startswith(COUNTER_PREFIX)):
             raise InputError(path, "unknown column", value=column)
         known[column] = "number"
     return known

@@ -76,7 +76,8 @@ def cycles_figure(record: RunRecord) -> Figure:
         for cause in causes.columns
     ]
     totals = [
-        f"{_text(name)}: {count(total)} cycles" for name, total in zip(layers["name"], layers["cycles"], strict=True)
+        f"{index}: {_text(name)}: {count(total)} cycles"
+        for index, name, total in zip(layers["index"], layers["name"], layers["cycles"], strict=True)
     ]
     return {
         "data": [_heading(layers, totals), *traces],

@@ -13,6 +13,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any, Final
 
 from reports.breakdown import cycles_in_total, solved_nests
+from reports.counters import counters_table
 from reports.figures import cycles_figure, on_roofline, roofline_figure, solver_figure, traffic_figure
 from reports.overview import headline, made_facts, note_items, solver_sentence, tiles
 from reports.palette import cause_colour, cause_pattern
@@ -76,11 +77,20 @@ def _content(record: RunRecord) -> dict[str, str]:
         "traffic_table": traffic_table(record),
         "costliest_table": costliest_table(record),
         "layers_table": layers_table(layers),
+        "counters": _counters(record),
         "solver_sentence": solver_sentence(record),
         "solver_table": solver_table(layers),
         "facts": facts_table(made_facts(record)),
         "notes": "".join(f"<li>{escaped(note, 2000)}</li>" for note in note_items(record)),
     }
+
+
+def _counters(record: RunRecord) -> str:
+    found = counters_table(record)
+    if not found:
+        return '<p class="hint">No hardware counters were recorded in this run.</p>'
+    hint = "Gemmini's own names; hover over one for what it counts. Layers that do not run as commands have none."
+    return f'<p class="hint">{hint}</p><div class="scroll wide">{found}</div>'
 
 
 def _tile(name: str, value: str, detail: str) -> str:

@@ -32,6 +32,14 @@ _CAUSES: Final = {
 _HATCHED: Final = {FORMULA: ".", "special unit": "/", "store path": "\\", "host CPU": "x"}
 
 
+_UNITS: Final = {"load": "--orange", "execute": "--blue", "store": "--green"}
+
+
+def unit_colour(unit: str) -> str:
+    """The CSS property of a unit's commands; "" for what is no unit but the array's own lane."""
+    return "" if unit == "array" else _UNITS.get(unit, OTHER)
+
+
 def cause_colour(cause: str) -> str:
     """The CSS property of a cause of `breakdown.cycles_by_cause`."""
     return _CAUSES.get(cause, OTHER)

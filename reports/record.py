@@ -19,7 +19,9 @@ from reports.columns import COSTED_BY, LAYER_COLUMNS, PLACES, TIMELINE_COLUMNS, 
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+READABLE_VERSIONS: Final = (1, 2)
+"""1: without counters, and a timeline of one window without stalls."""
 HEADER_FILE: Final = "run.json"
 LAYERS_FILE: Final = "layers.parquet"
 TIMELINES_FILE: Final = "timelines.parquet"
@@ -75,6 +77,8 @@ class RunHeader(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     wall_seconds: dict[str, float]
     totals: Totals
     notes: tuple[str, ...] = ()
+    counter_meanings: dict[str, str] = msgspec.field(default_factory=dict)
+    """What the hardware counters of the layer table count, by their names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,10 +140,13 @@ def write_record(record: RunRecord, folder: Path) -> None:
 
 def read_record(folder: Path) -> RunRecord:
     """Read a run folder. Raises InputError, with the path, for a folder that is no run, is damaged, or was written in
-    another schema version."""
+    a schema version that is not in READABLE_VERSIONS; an older one comes back as it would be written today."""
     header = _read_header(folder / HEADER_FILE)
     layers = _read_table(folder / LAYERS_FILE)
     timelines = _read_table(folder / TIMELINES_FILE)
+    if header.schema_version == 1:
+        timelines = timelines.assign(window="start")
+        header = msgspec.structs.replace(header, schema_version=SCHEMA_VERSION)
     return verified(RunRecord(header=header, layers=layers, timelines=timelines), str(folder))
 
 
@@ -164,7 +171,7 @@ def _read_header(path: Path) -> RunHeader:
     try:
         content = path.read_bytes()
         found = msgspec.json.decode(content, type=_Versioned).schema_version
-        if found != SCHEMA_VERSION:
+        if found not in READABLE_VERSIONS:
             raise InputError(str(path), "another schema version", value=found, limit=SCHEMA_VERSION)
         return msgspec.json.decode(content, type=RunHeader)
     except (OSError, UnicodeDecodeError, RecursionError, msgspec.DecodeError) as error:

@@ -4,51 +4,72 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from reports.units import count, printable, shortened
+from reports.breakdown import cycles_by_cause
+from reports.palette import cause_colour, unit_colour
+from reports.units import count, percent, printable, shortened
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from reports.record import RunRecord
 
-_LANES: Final = ("load", "execute", "store")
+_LANES: Final = ("array", "execute", "load", "store")
 
 
 def schedule_views(record: RunRecord) -> list[dict[str, Any]]:
     """One entry per layer with intervals, in network order.
 
-    `title` and `mapping` are text; `lanes` the units (load, execute and store first, idle or not); `labels` distinct
-    commands; `lane`, `label` (indices), `track`, `start` and `length` (cycles) are parallel lists, sorted by lane and
-    start. Intervals of one lane that overlap are on different tracks, of which lane l has `tracks[l]`.
+    `title` and `mapping` are text, `cycles` the layer's; `causes` says where they went as (cause, text, share, colour)
+    in the order of the breakdown; `windows` are the stretches of it that were watched, each as `_window` says.
     """
-    names = record.layers["name"]
+    causes = cycles_by_cause(record.layers, record.header.accelerator.peak_macs_per_cycle)
     return [
         _view(
             index,
             record.timelines.loc[record.timelines["layer"] == index],
-            names.iloc[index],
             record.layers.iloc[index],
+            causes.iloc[index],
         )
         for index in sorted(int(layer) for layer in record.timelines["layer"].unique())
     ]
 
 
-def _view(index: int, rows: pd.DataFrame, name: str, layer: pd.Series) -> dict[str, Any]:
+def _view(index: int, rows: pd.DataFrame, layer: pd.Series, causes: pd.Series) -> dict[str, Any]:
+    cycles = float(layer["cycles"])
+    return {
+        "title": f"{index}: {shortened(layer['name'], 60)} ({count(cycles)} cycles)",
+        "mapping": printable(layer["mapping"]),
+        "cycles": cycles,
+        "causes": [
+            (printable(str(cause)), f"{percent(spent / cycles)}, {count(spent)} cycles", spent / cycles, colour)
+            for cause, spent, colour in ((c, float(s), cause_colour(str(c))) for c, s in causes.items())
+            if spent > 0
+        ],
+        "windows": [_window(str(name), group) for name, group in rows.groupby("window", sort=False)],
+    }
+
+
+def _window(name: str, rows: pd.DataFrame) -> dict[str, Any]:
+    """`lanes` are the units (array, execute, load and store first, idle or not); `labels` distinct texts with their
+    `colours`; `lane`, `label` (indices), `track`, `start` and `length` (cycles) are parallel lists, sorted by lane and
+    start. Intervals of one lane that overlap are on different tracks, of which lane l has `tracks[l]`.
+    """
     found = list(dict.fromkeys(rows["unit"]))
     lanes = [*_LANES, *(unit for unit in found if unit not in _LANES)]
-    labels = {label: position for position, label in enumerate(dict.fromkeys(rows["label"]))}
-    packed = rows.assign(lane=rows["unit"].map(lanes.index), entry=rows["label"].map(labels))
+    keys = list(dict.fromkeys(zip(rows["unit"], rows["label"], strict=True)))
+    entries = {key: position for position, key in enumerate(keys)}
+    entry = [entries[key] for key in zip(rows["unit"], rows["label"], strict=True)]
+    packed = rows.assign(lane=rows["unit"].map(lanes.index), entry=entry)
     packed = packed.sort_values(["lane", "start_cycle"], kind="stable")
     track = [number for _, lane in packed.groupby("lane") for number in _tracks(lane)]
     by_lane = packed.assign(track=track).groupby("lane")["track"].max()
     return {
+        "name": printable(name, 40),
         "tracks": [int(by_lane.get(lane, 0)) + 1 for lane in range(len(lanes))],
         "track": track,
-        "title": f"{index}: {shortened(name, 60)} ({count(layer['cycles'])} cycles)",
-        "mapping": printable(layer["mapping"]),
-        "cycles": float(layer["cycles"]),
         "lanes": [printable(lane, 20) for lane in lanes],
-        "labels": [printable(label, 160) for label in labels],
+        "labels": [printable(label, 160) for _, label in keys],
+        "colours": [unit_colour(unit) or cause_colour(label) for unit, label in keys],
         "lane": packed["lane"].tolist(),
         "label": packed["entry"].tolist(),
         "start": packed["start_cycle"].tolist(),

@@ -42,7 +42,7 @@ def costliest_table(record: RunRecord, limit: int = 15) -> str:
     heads = ("Layer and mapping", BY, "Shape", "Share", "Cycles", "Roofline", "Analytical", "Heuristic")
     rows = [
         (
-            _name(row.index, row.name, _COSTLIEST_WIDTH, row.mapping or f"{row.kind} on: {row.where}"),
+            name_cell(row.index, row.name, _COSTLIEST_WIDTH, row.mapping or f"{row.kind} on: {row.where}"),
             number(row.times),
             _text(row.shape, _SHAPE_WIDTH),
             Cell(shown=percent(row.share), value=row.share, share=row.share / largest),
@@ -109,7 +109,7 @@ def solver_table(layers: pd.DataFrame) -> str:
     )
     rows = [
         (
-            _name(row.index, row.name),
+            name_cell(row.index, row.name),
             _text(row.shape, _SHAPE_WIDTH),
             _text(row.solver, 18),
             _text(row.solver_status, 18),
@@ -162,11 +162,21 @@ def table(
     head = "".join(
         f'<th scope="col" {classes[column]}>{_head(text, sortable)}</th>' for column, text in enumerate(heads)
     )
-    body = "".join(
-        "<tr>" + "".join(_cell(cell, classes[column]) for column, cell in enumerate(row)) + "</tr>" for row in rows
-    )
     label = f' id="table-{identifier}"' if identifier else ""
-    return f"<table{label}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<table{label}><thead><tr>{head}</tr></thead><tbody>{table_body(rows, numeric=right)}</tbody></table>"
+
+
+def table_body(rows: Iterable[Sequence[Cell]], *, numeric: Iterable[int]) -> str:
+    """The rows of an HTML table; columns in `numeric` are set flush right."""
+    right = set(numeric)
+    return "".join(
+        "<tr>"
+        + "".join(
+            _cell(cell, 'class="number"' if column in right else 'class="text"') for column, cell in enumerate(row)
+        )
+        + "</tr>"
+        for row in rows
+    )
 
 
 def number(value: float) -> Cell:
@@ -179,7 +189,8 @@ def escaped(text: str, limit: int = 400) -> str:
     return html.escape(printable(text, limit), quote=True)
 
 
-def _name(index: int, name: str, width: int = _NAME_WIDTH, below: str = "") -> Cell:
+def name_cell(index: int, name: str, width: int = _NAME_WIDTH, below: str = "") -> Cell:
+    """A layer's name, cut to `width`, with its number and whole name on hovering."""
     return Cell(shown=shortened(name, width), whole=f"{index}: {name}", below=shortened(below, _MAPPING_WIDTH))
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from model_ir.errors import InputError
-from simulator.engine_kernel import ON_COMMAND, ON_DRAIN, PAUSED, REACHED, run
-from simulator.engine_state import NEVER
+from simulator.engine_kernel import DONE, ON_COMMAND, ON_DRAIN, PAUSED, REACHED, run
+from simulator.engine_state import F_MORE, NEVER
 
 # isort: off
 from simulator.engine_trace import (
@@ -88,8 +88,12 @@ class Watcher:
         first_cycle: int = 0,
         end_cycle: int | None = None,
         sample_cycles: int = 64,
+        stop: bool = False,
     ) -> None:
-        """Raises InputError for a window without cycles or samples less than a cycle apart."""
+        """With `stop` the run ends with the window: its Result says nothing, and further commands are taken unseen.
+
+        Raises InputError for a window without cycles or samples less than a cycle apart.
+        """
         if end_cycle is not None and end_cycle <= first_cycle:
             raise InputError("end_cycle", "nothing to watch before it", value=end_cycle, limit=first_cycle)
         if sample_cycles < 1 or first_cycle < 0:
@@ -100,6 +104,9 @@ class Watcher:
         self._filled = np.zeros(N_SIZE, np.int64)
         self._filled[[N_CAUSE, N_SINCE]] = UNKNOWN, 0
         self._started, self._open = False, True
+        self._stop = stop
+        self.done = False
+        """Whether the last chunk is out."""
 
     def __call__(
         self,
@@ -111,6 +118,8 @@ class Watcher:
         accepted: npt.NDArray[np.int64],
     ) -> tuple[int, int]:
         """Run until the stream pauses or ends, as `engine_kernel.run` does; (cycle, how it ended)."""
+        if self.done and self._stop:
+            return t, PAUSED if m[F_MORE] else DONE
         end = REACHED
         if not self._started and self._first <= t:
             # Before the first cycle there is to visit, the array waits for the first command.
@@ -129,12 +138,15 @@ class Watcher:
                 self._drain(kept=KEPT_STALLS)
         if self._open and end != PAUSED:
             self._close(m, t)
-        if end == REACHED:
+        if end == REACHED and self._stop:
+            end = PAUSED if m[F_MORE] else DONE
+        elif end == REACHED:
             t, end = run(m, memory, t, NEVER, trace, *words, accepted)
-        if end != PAUSED:
+        if end != PAUSED or (self._stop and not self._open):
             # A window may reach beyond the end, which is known only now.
             cut_stalls(min(t, self._last), self._logs[1], self._filled)
             self._drain(kept=0)
+            self.done = True
         return int(t), int(end)
 
     def _close(self, m: npt.NDArray[np.int64], t: int) -> None:

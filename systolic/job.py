@@ -19,7 +19,15 @@ from simulator.accelerator_file import load_accelerator
 from systolic.limits import MAX_SIMULATED_CYCLES
 from systolic.network import NetworkRequest, content_hash, load_network
 from systolic.pipeline import Progress, layers_of, no_such_layer, schedule, simulate_layers
-from systolic.recording import layer_rows, machine_facts, notes_of, package_versions, timeline_layers, timeline_rows
+from systolic.recording import (
+    counter_meanings,
+    layer_rows,
+    machine_facts,
+    notes_of,
+    package_versions,
+    timeline_layers,
+    timeline_rows,
+)
 from systolic.run_folder import new_run_folder
 from systolic.schedule_cache import ScheduleCache
 from systolic.tracing_job import TraceRequest, layer_streams, trace_streams
@@ -104,6 +112,7 @@ def run_job(request: RunRequest, progress: Progress) -> tuple[Path, RunRecord]:
                 wall_seconds=wall_seconds,
                 totals=totals_of(layer_table, facts),
                 notes=notes_of(runs, machine),
+                counter_meanings=counter_meanings(),
             )
             record = RunRecord(header=header, layers=layer_table, timelines=timelines_frame(timelines))
             write_page(record, folder)

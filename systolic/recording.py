@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from math import nan
 from typing import Any
 
 from mapper.lower import Layer, ResidualAdd
 from mapper.program import layer_programs
+from reports.breakdown import WAITING
+from reports.columns import COUNTER_PREFIX
 from reports.record import Machine
 from simulator.accelerator import Accelerator
 from simulator.array_nest import ArrayNest
-from simulator.engine import simulate
-from simulator.isa import disassemble, head
+from simulator.cost import STALL_CAUSES
+from simulator.counters import COUNTERS
+from simulator.engine import UNITS, simulate
+from simulator.isa import disassemble_command
 from simulator.mapping import Mapping
+from simulator.program import Program
+from simulator.tracing import TraceChunk, Watcher
 from systolic.pipeline import LayerRun
 
-TIMELINE_COMMANDS = 4000
-"""Commands of a layer's program that its timeline shows: start-up and some tiles, and a page that stays small."""
+WINDOW_COMMANDS = 1500
+"""Commands that each window of a layer's timeline shows, about: some tiles, and a page that stays small."""
+
+LEAST_WINDOW_CYCLES = 2000
+WORD = (1 << 64) - 1
 
 PACKAGES = ("systolic", "numpy", "numba", "ortools", "onnx", "pandas", "plotly")
 
@@ -42,6 +51,15 @@ def machine_facts(accelerator: Accelerator) -> Machine:
 def package_versions() -> dict[str, str]:
     """Versions of Python and of the packages whose behaviour the numbers depend on."""
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def counter_meanings() -> dict[str, str]:
+    """What each of Gemmini's counters in the table counts."""
+    return {
+        counter.name: f"{counter.meaning} ({'CounterExternal' if counter.external else 'CounterEvent'}"
+        f" {counter.number}, {counter.source})"
+        for counter in COUNTERS
+    }
 
 
 def layer_rows(runs: Sequence[LayerRun], accelerator: Accelerator) -> list[dict[str, Any]]:
@@ -88,6 +106,7 @@ def _engine_columns(run: LayerRun) -> dict[str, Any]:
         "load_busy_cycles": run.result.load_busy_cycles,
         "store_busy_cycles": run.result.store_busy_cycles,
         **{f"stall_{cause}_cycles": cycles for cause, cycles in run.result.stall_cycles.items()},
+        **{f"{COUNTER_PREFIX}{name}": count for name, count in run.result.counters.items()},
     }
 
 
@@ -144,26 +163,50 @@ def timeline_layers(runs: Sequence[LayerRun], *, also: tuple[str, ...], slowest:
 
 
 def timeline_rows(runs: Sequence[LayerRun], accelerator: Accelerator, chosen: Sequence[int]) -> list[dict[str, Any]]:
-    """Activity of the first commands of the layers numbered `chosen`."""
+    """Commands in their units and stalls of the array in windows of the layers numbered `chosen`."""
     return [row for index in chosen for row in _timeline(index, runs[index], accelerator)]
 
 
 def _timeline(index: int, run: LayerRun, accelerator: Accelerator) -> list[dict[str, Any]]:
-    shown = head(next(layer_programs(run.layer, run.mapping, accelerator)), TIMELINE_COMMANDS)
-    trace = simulate(shown, accelerator, trace_commands=(0, len(shown))).trace
-    if trace is None:
+    rows: list[dict[str, Any]] = []
+    for window, first, end in _windows(run):
+
+        def take(chunk: TraceChunk, window: str = window) -> None:
+            rows.extend({"layer": index, "window": window} | row for row in _shown(chunk))
+
+        watcher = Watcher(take, first_cycle=first, end_cycle=end, stop=True)
+        simulate(
+            _until_done(layer_programs(run.layer, run.mapping, accelerator), watcher), accelerator, advance=watcher
+        )
+    return rows
+
+
+def _windows(run: LayerRun) -> list[tuple[str, int, int]]:
+    """(name, first cycle, end): the layer's start and its middle, or all of it where it is short."""
+    if run.result is None:
         return []
-    labels = disassemble(shown)
-    return [
-        {
-            "layer": index,
-            "unit": trace.units[unit],
-            "label": labels[command],
-            "start_cycle": int(start),
-            "end_cycle": int(end),
-        }
-        for unit, command, start, end in zip(trace.unit, trace.command, trace.start_cycle, trace.end_cycle, strict=True)
-    ]
+    cycles, commands = run.result.cycles, max(run.result.commands, 1)
+    length = max(LEAST_WINDOW_CYCLES, cycles * WINDOW_COMMANDS // commands)
+    if 2 * length >= cycles:
+        return [("whole layer", 0, cycles)]
+    middle = (cycles - length) // 2
+    return [("start", 0, length), ("middle", middle, middle + length)]
+
+
+def _until_done(programs: Iterator[Program], watcher: Watcher) -> Iterator[Program]:
+    for program in programs:
+        yield program
+        if watcher.done:
+            return
+
+
+def _shown(chunk: TraceChunk) -> Iterator[dict[str, Any]]:
+    for span in chunk.spans:
+        label = disassemble_command(span.funct, span.rs1 & WORD, span.rs2 & WORD)
+        yield {"unit": UNITS[span.unit], "label": label, "start_cycle": span.start, "end_cycle": span.end}
+    for stall in chunk.stalls:
+        label = WAITING + STALL_CAUSES[stall.cause].replace("_", " ")
+        yield {"unit": "array", "label": label, "start_cycle": stall.start, "end_cycle": stall.end}
 
 
 def notes_of(runs: Sequence[LayerRun], accelerator: Accelerator) -> tuple[str, ...]:

@@ -1,16 +1,20 @@
 // A layer's commands as lanes over cycles, on a canvas: wheel or buttons zoom, dragging moves, hovering names.
 // Commands in flight together are on tracks below each other. Where many share a pixel, its strength is the part of its cycles that were busy.
 
-const LANE_HEIGHT = 46, LANE_GAP = 16, LEFT = 74, AXIS = 30;
-const LANE_COLOURS = ["--orange", "--blue", "--green", "--purple", "--sky", "--red"];
+const LANE_HEIGHT = 46, LANE_GAP = 14, LEFT = 74, AXIS = 30;
+const CONTROLS = '<div class="timeline-bar"><select aria-label="Layer"></select><span class="windows" role="group" aria-label="Window"></span><button type="button" data-zoom="0.5" aria-label="Zoom in">+</button><button type="button" data-zoom="2" aria-label="Zoom out">−</button><button type="button" data-zoom="all">whole window</button><span class="muted place"></span></div>';
+const BODY = '<div class="bar thin"></div><div class="legend"></div><div class="timeline-box"><canvas tabindex="0" aria-label="Timeline of commands"></canvas><div class="tip" hidden></div></div><p class="hint"></p>';
 
 class Timeline {
   constructor(box, schedules, colour) {
     this.schedules = schedules;
     this.colour = colour;
-    box.innerHTML = '<div class="timeline-bar"><select aria-label="Layer"></select><button type="button" data-zoom="0.5" aria-label="Zoom in">+</button><button type="button" data-zoom="2" aria-label="Zoom out">−</button><button type="button" data-zoom="all">whole layer</button><span class="muted"></span></div><div class="timeline-box"><canvas tabindex="0" aria-label="Timeline of commands"></canvas><div class="tip" hidden></div></div><p class="hint"></p>';
+    box.innerHTML = CONTROLS + BODY;
     this.select = box.querySelector("select");
-    this.window = box.querySelector("span");
+    this.windows = box.querySelector(".windows");
+    this.place = box.querySelector(".place");
+    this.bar = box.querySelector(".bar");
+    this.legend = box.querySelector(".legend");
     this.canvas = box.querySelector("canvas");
     this.tip = box.querySelector(".tip");
     this.mapping = box.querySelector("p");
@@ -26,26 +30,60 @@ class Timeline {
 
   choose(index) {
     this.schedule = this.schedules[index];
-    const { start, length, lane, lanes } = this.schedule;
-    this.rows = lanes.map((_, l) => start.flatMap((_, i) => (lane[i] === l ? [i] : [])));
-    this.end = start.reduce((end, s, i) => Math.max(end, s + length[i]), 1);
     this.mapping.textContent = this.schedule.mapping;
+    this.showCauses();
+    this.windows.replaceChildren(...this.schedule.windows.map((shown, number) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = shown.name;
+      button.addEventListener("click", () => this.chooseWindow(number));
+      return button;
+    }));
+    this.chooseWindow(0);
+  }
+
+  // Where the layer's cycles went, as a bar and its legend.
+  showCauses() {
+    const { causes } = this.schedule;
+    this.bar.replaceChildren(...causes.map(([cause, text, share, property]) => {
+      const part = document.createElement("span");
+      part.style.flexGrow = String(share);
+      part.style.background = `var(${property})`;
+      part.title = `${cause}: ${text}`;
+      return part;
+    }));
+    this.legend.replaceChildren(...causes.map(([cause, text, , property]) => {
+      const entry = document.createElement("span"), patch = document.createElement("b");
+      patch.style.background = `var(${property})`;
+      entry.append(patch, `${cause} ${text.split(",")[0]}`);
+      entry.title = text;
+      return entry;
+    }));
+  }
+
+  chooseWindow(number) {
+    Array.from(this.windows.children).forEach((button, i) => button.setAttribute("aria-pressed", String(i === number)));
+    this.shown = this.schedule.windows[number];
+    const { start, length, lane, lanes } = this.shown;
+    this.rows = lanes.map((_, l) => start.flatMap((_, i) => (lane[i] === l ? [i] : [])));
+    const timed = this.rows[0].length ? this.rows[0] : start.map((_, i) => i);
+    this.begin = timed.reduce((begin, i) => Math.min(begin, start[i]), Infinity);
+    this.end = start.reduce((end, s, i) => Math.max(end, s + length[i]), this.begin + 1);
     this.canvas.style.height = `${lanes.length * (LANE_HEIGHT + LANE_GAP) + AXIS}px`;
-    this.show(0, this.end);
+    this.show(this.begin, this.end);
   }
 
   show(from, to) {
-    const width = Math.min(Math.max(to - from, 16), this.end);
-    this.from = Math.min(Math.max(from, 0), this.end - width);
+    const width = Math.min(Math.max(to - from, 16), this.end - this.begin);
+    this.from = Math.min(Math.max(from, this.begin), this.end - width);
     this.to = this.from + width;
     const number = (cycles) => Math.round(cycles).toLocaleString("en");
-    const cut = this.end < this.schedule.cycles * 0.98 ? "; nothing is recorded after" : "";
-    this.window.textContent = `cycles ${number(this.from)} to ${number(this.to)} of ${number(this.schedule.cycles)}${cut}`;
+    this.place.textContent = `cycles ${number(this.from)} to ${number(this.to)} of ${number(this.schedule.cycles)}`;
     this.draw();
   }
 
   press(zoom) {
-    if (zoom === "all") this.show(0, this.end);
+    if (zoom === "all") this.show(this.begin, this.end);
     else this.zoom(Number(zoom), (this.from + this.to) / 2);
   }
 
@@ -68,20 +106,27 @@ class Timeline {
     const pen = this.canvas.getContext("2d");
     pen.scale(scale, scale);
     pen.font = "12px system-ui, sans-serif";
+    this.paint = new Map();
     this.drawAxis(pen);
-    this.schedule.lanes.forEach((name, lane) => this.drawLane(pen, name, lane));
+    this.shown.lanes.forEach((name, lane) => this.drawLane(pen, name, lane));
+  }
+
+  // Asking the page for a colour is slow, so each is asked for once a drawing.
+  hue(property) {
+    if (!this.paint.has(property)) this.paint.set(property, this.colour(property));
+    return this.paint.get(property);
   }
 
   drawAxis(pen) {
-    const rough = (this.to - this.from) / 8, power = 10 ** Math.floor(Math.log10(rough));
+    const rough = ((this.to - this.from) * 110) / Math.max(this.plotWidth(), 220), power = 10 ** Math.floor(Math.log10(rough));
     const step = Math.max(1, [1, 2, 5, 10].find((m) => m * power >= rough) * power);
     const bottom = this.canvas.clientHeight - AXIS;
     pen.textAlign = "center";
     for (let tick = Math.ceil(this.from / step) * step; tick <= this.to; tick += step) {
       const x = Math.round(this.xAt(tick)) + 0.5;
-      pen.fillStyle = this.colour("--grid");
+      pen.fillStyle = this.hue("--grid");
       pen.fillRect(x - 0.5, 0, 1, bottom + 4);
-      pen.fillStyle = this.colour("--muted");
+      pen.fillStyle = this.hue("--muted");
       pen.fillText(tick.toLocaleString("en"), Math.min(Math.max(x, LEFT + 10), this.canvas.clientWidth - 30), bottom + 20);
     }
   }
@@ -89,35 +134,45 @@ class Timeline {
   drawLane(pen, name, lane) {
     const top = lane * (LANE_HEIGHT + LANE_GAP) + 4;
     pen.textAlign = "left";
-    pen.fillStyle = this.colour("--ink");
-    pen.fillText(name, 2, top + LANE_HEIGHT / 2 + 4);
-    pen.fillStyle = this.colour(LANE_COLOURS[lane % LANE_COLOURS.length]);
-    const { start, length, track, tracks } = this.schedule, height = LANE_HEIGHT / tracks[lane];
-    const busy = Array.from({ length: tracks[lane] }, () => new Float64Array(this.plotWidth() + 1));
+    pen.fillStyle = this.hue("--ink");
+    pen.fillText(name === "array" ? "array waits" : name, 2, top + LANE_HEIGHT / 2 + 4);
+    const { start, length, label, colours, track, tracks } = this.shown, height = LANE_HEIGHT / tracks[lane];
+    const busy = new Map();
     for (const i of this.rows[lane]) {
       const left = Math.max(this.xAt(start[i]), LEFT), right = Math.min(this.xAt(start[i] + length[i]), LEFT + this.plotWidth());
       if (right <= left) continue;
-      if (right - left >= 3) pen.fillRect(left, top + track[i] * height, right - left - 0.75, height - this.seam(lane));
-      else this.spread(busy[track[i]], left - LEFT, right - LEFT);
+      const property = colours[label[i]], y = top + track[i] * height;
+      if (right - left >= 3) {
+        pen.fillStyle = this.hue(property);
+        pen.fillRect(left, y, right - left - 0.75, height - this.seam(lane));
+      } else this.spread(busy, `${property} ${track[i]}`, left - LEFT, right - LEFT);
     }
-    busy.forEach((parts, row) => parts.forEach((part, x) => {
-      pen.globalAlpha = Math.min(part, 1);
-      if (part > 0.01) pen.fillRect(LEFT + x, top + row * height, 1, height - this.seam(lane));
-    }));
+    busy.forEach((parts, key) => this.drawShares(pen, key.split(" ")[0], parts, top + Number(key.split(" ")[1]) * height, height - this.seam(lane)));
     pen.globalAlpha = 1;
   }
 
-  seam(lane) { return this.schedule.tracks[lane] > 1 ? 1 : 0; }
+  drawShares(pen, property, parts, y, height) {
+    pen.fillStyle = this.hue(property);
+    parts.forEach((part, x) => {
+      pen.globalAlpha = Math.min(part, 1);
+      if (part > 0.01) pen.fillRect(LEFT + x, y, 1, height);
+    });
+    pen.globalAlpha = 1;
+  }
 
-  spread(busy, left, right) {
-    for (let x = Math.floor(left); x < right; x++) busy[x] += Math.min(right, x + 1) - Math.max(left, x);
+  seam(lane) { return this.shown.tracks[lane] > 1 ? 1 : 0; }
+
+  spread(busy, key, left, right) {
+    if (!busy.has(key)) busy.set(key, new Float64Array(Math.ceil(this.plotWidth()) + 1));
+    const parts = busy.get(key);
+    for (let x = Math.floor(left); x < right; x++) parts[x] += Math.min(right, x + 1) - Math.max(left, x);
   }
 
   at(x, y) {
     const lane = Math.floor((y - 4) / (LANE_HEIGHT + LANE_GAP)), cycle = this.cycleAt(x);
     const slack = (this.to - this.from) / this.plotWidth();
     if (x < LEFT || !this.rows[lane]) return null;
-    const { start, length, track, tracks } = this.schedule;
+    const { start, length, track, tracks } = this.shown;
     const row = Math.min(Math.floor(((y - 4) % (LANE_HEIGHT + LANE_GAP)) / (LANE_HEIGHT / tracks[lane])), tracks[lane] - 1);
     return this.rows[lane].find((i) => track[i] === row && start[i] - slack <= cycle && cycle <= start[i] + length[i] + slack) ?? null;
   }
@@ -126,7 +181,7 @@ class Timeline {
     const found = this.at(event.offsetX, event.offsetY);
     this.tip.hidden = found === null;
     if (found === null) return;
-    const { start, length, label, labels } = this.schedule, number = (value) => value.toLocaleString("en");
+    const { start, length, label, labels } = this.shown, number = (value) => value.toLocaleString("en");
     this.tip.textContent = `${labels[label[found]]}\ncycles ${number(start[found])} to ${number(start[found] + length[found])} (${number(length[found])})`;
     const right = event.offsetX > this.canvas.clientWidth / 2;
     this.tip.style.left = right ? "" : `${event.offsetX + 12}px`;
@@ -144,7 +199,7 @@ class Timeline {
     canvas.addEventListener("pointerdown", (event) => { dragged = event.offsetX; canvas.setPointerCapture(event.pointerId); });
     canvas.addEventListener("pointerup", () => { dragged = null; });
     canvas.addEventListener("pointerleave", () => { this.tip.hidden = true; });
-    canvas.addEventListener("dblclick", () => this.show(0, this.end));
+    canvas.addEventListener("dblclick", () => this.show(this.begin, this.end));
     canvas.addEventListener("pointermove", (event) => {
       if (dragged === null) return this.hover(event);
       this.move(((dragged - event.offsetX) / this.plotWidth()) * (this.to - this.from));

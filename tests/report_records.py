@@ -10,6 +10,7 @@ import numpy as np
 from reports.columns import layers_frame, timelines_frame
 from reports.record import Machine, RunHeader, RunRecord, totals_of
 
+COUNTERS = ("LOAD_ACTIVE_CYCLE", "STORE_ACTIVE_CYCLE", "EXE_ACTIVE_CYCLE")
 CAUSES = ("load", "store", "bank_conflict", "dependency", "command", "drain")
 MACHINE = Machine(
     name="gemmini",
@@ -46,6 +47,7 @@ def make_record(layers: int, *, seed: int = 0, names: tuple[str, ...] = (), time
         started="2026-03-01T12:00:00+00:00",
         wall_seconds={"import": 0.81, "schedule": 12.4, "simulate": 6.2, "report": 0.9},
         totals=totals_of(frame, MACHINE),
+        counter_meanings={name: f"Cycles of {name}." for name in COUNTERS},
         notes=("NonMaxSuppression 'nms' is not supported and was costed as a host operation.",),
     )
     return RunRecord(header=header, layers=frame, timelines=timelines_frame(intervals))
@@ -99,6 +101,7 @@ def _simulated(kind: str, rng: np.random.Generator) -> dict[str, object]:
         "execute_busy_cycles": execute,
         "load_busy_cycles": moved * 0.7 / 16,
         "store_busy_cycles": moved * 0.3 / 16,
+        **{f"counter_{name}": float(rng.integers(0, int(cycles))) for name in COUNTERS},
         **{f"stall_{cause}_cycles": float(part) for cause, part in zip(CAUSES, split, strict=True)},
         **_traffic(moved, macs),
         "utilisation": macs / (cycles * 256),
@@ -140,6 +143,20 @@ def _intervals(layer: int, cycles: float, rng: np.random.Generator) -> list[dict
             length = min(int(rng.integers(8, 120)), int(cycles) - clock + 1)
             label = text.format(int(rng.integers(2**31)), int(rng.integers(2**14)))
             span = {"start_cycle": float(clock), "end_cycle": float(clock + length)}
-            rows.append({"layer": layer, "unit": unit, "label": label} | span)
+            rows.append({"layer": layer, "window": "start", "unit": unit, "label": label} | span)
             clock += length + int(rng.integers(0, 90))
+    return rows + _stalls(layer, cycles, rng)
+
+
+def _stalls(layer: int, cycles: float, rng: np.random.Generator) -> list[dict[str, object]]:
+    """Waits of the array in the start of the layer and in its middle."""
+    rows: list[dict[str, object]] = []
+    for window, clock in (("start", 0), ("middle", int(cycles) // 2)):
+        for cause in ("load", "bank conflict", "dependency"):
+            end = clock + int(rng.integers(1, 50))
+            rows.append(
+                {"layer": layer, "window": window, "unit": "array", "label": f"waiting: {cause}"}
+                | {"start_cycle": float(clock), "end_cycle": float(end)}
+            )
+            clock = end + 10
     return rows

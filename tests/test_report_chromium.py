@@ -65,12 +65,32 @@ document.querySelector("button[data-scale=percent]").click();
 seen.highest = document.querySelector("[data-figure=cycles]")._fullLayout.yaxis.range[1];
 const select = document.querySelector("select"), canvas = document.querySelector("canvas");
 seen.timelines = select.options.length;
+seen.legend = Array.from(document.querySelectorAll(".legend > span"), (entry) => entry.textContent);
+seen.bar = document.querySelector(".bar.thin").children.length;
 document.querySelector("[data-zoom='0.5']").click();
-seen.zoomed = document.querySelector(".timeline-bar span").textContent;
-const { left, top } = canvas.getBoundingClientRect();
-for (let x = 310; x < 340 && document.querySelector(".tip").hidden; x += 1)
-  canvas.dispatchEvent(new PointerEvent("pointermove", { clientX: left + x, clientY: top + 20 }));
-seen.tip = document.querySelector(".tip").textContent;
+seen.zoomed = document.querySelector(".timeline-bar .place").textContent;
+const tipIn = (lane) => {
+  const { left, top } = canvas.getBoundingClientRect(), tip = document.querySelector(".tip");
+  tip.hidden = true;
+  for (let x = 75; x < 900 && tip.hidden; x += 1)
+    canvas.dispatchEvent(new PointerEvent("pointermove", { clientX: left + x, clientY: top + 20 + 60 * lane }));
+  return tip.textContent;
+};
+seen.tip = tipIn(2);
+const windows = document.querySelectorAll(".windows button");
+seen.windows = Array.from(windows, (button) => button.textContent);
+windows[1].click();
+seen.middle = document.querySelector(".timeline-bar .place").textContent;
+seen.waits = tipIn(0);
+const drawn = () => document.querySelector("[data-figure=cycles]").data.slice(1).map((trace) => trace.y);
+const heights = () => drawn()[0].map((_, i) => drawn().reduce((sum, y) => sum + (y[i] ?? 0), 0));
+document.querySelector("button[data-scale='']").click();
+seen.before = heights();
+document.querySelector("button[data-order=cycles]").click();
+seen.ordered = heights();
+document.querySelector("button[data-order='']").click();
+seen.again = heights();
+seen.counters = document.querySelectorAll("#table-counters tbody tr").length;
 document.body.dataset.seen = JSON.stringify(seen);
 """
 
@@ -93,6 +113,13 @@ def test_tables_sort_and_filter_and_the_timeline_zooms(tmp_path: Path) -> None:
     assert seen["timelines"] == record.timelines["layer"].nunique()
     assert re.match(r"cycles [\d,]+ to [\d,]+ of [\d,]+", seen["zoomed"])
     assert re.match(r"mvin dram=.*\ncycles [\d,]+ to [\d,]+ \([\d,]+\)$", seen["tip"])
+    assert seen["windows"] == ["start", "middle"]
+    assert seen["middle"] != seen["zoomed"]
+    assert re.match(r"waiting: .*\ncycles [\d,]+ to [\d,]+ \([\d,]+\)$", seen["waits"])
+    assert len(seen["legend"]) == seen["bar"] > 3
+    assert seen["ordered"] == sorted(seen["before"], reverse=True) != seen["before"]
+    assert seen["again"] == seen["before"]
+    assert seen["counters"] == int(record.layers["counter_EXE_ACTIVE_CYCLE"].notna().sum())
 
 
 def test_light_and_dark_are_drawn_and_legible(tmp_path: Path) -> None:

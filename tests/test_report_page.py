@@ -17,7 +17,8 @@ from report_records import CAUSES, make_record
 
 from model_ir.errors import InputError
 from reports.breakdown import COMPUTING, PARTLY, WAITING, costliest_sets, cycles_by_cause, solved_nests
-from reports.columns import timelines_frame
+from reports.columns import counter_columns, timelines_frame
+from reports.counters import counters_table
 from reports.figures import cycles_figure, roofline_figure, solver_figure, traffic_figure
 from reports.page import json_for_html, render_page
 from reports.record import RunRecord
@@ -225,21 +226,58 @@ def test_timelines_keep_every_interval() -> None:
     record = make_record(30, seed=9)
     views = schedule_views(record)
     assert len(views) == 3
-    assert sum(len(view["start"]) for view in views) == len(record.timelines)
-    busy = sum(sum(view["length"]) for view in views)
+    windows = [window for view in views for window in view["windows"]]
+    assert [window["name"] for window in windows] == ["start", "middle"] * 3
+    assert sum(len(window["start"]) for window in windows) == len(record.timelines)
+    busy = sum(sum(window["length"]) for window in windows)
     assert busy == (record.timelines["end_cycle"] - record.timelines["start_cycle"]).sum()
-    assert all(view["lanes"] == ["load", "execute", "store"] for view in views)
+    assert all(window["lanes"] == ["array", "execute", "load", "store"] for window in windows)
+    assert all(len(window["colours"]) == len(window["labels"]) for window in windows)
+
+
+def test_a_waiting_array_has_the_colour_of_its_cause() -> None:
+    for view in schedule_views(make_record(9)):
+        named = {cause: colour for cause, _, _, colour in view["causes"]}
+        for window in view["windows"]:
+            lanes = zip(window["lane"], window["label"], strict=True)
+            shown = {window["labels"][label]: window["colours"][label] for lane, label in lanes if lane == 0}
+            assert shown == {cause: named[cause] for cause in shown}
+            assert shown
+
+
+def test_causes_of_a_scheduled_layer_are_those_of_the_breakdown() -> None:
+    record = make_record(9)
+    causes = cycles_by_cause(record.layers, record.header.accelerator.peak_macs_per_cycle)
+    for view in schedule_views(record):
+        index = int(view["title"].partition(":")[0])
+        assert sum(share for _, _, share, _ in view["causes"]) == pytest.approx(1.0)
+        assert [cause for cause, *_ in view["causes"]] == [c for c in causes.columns if causes.loc[index, c] > 0]
+
+
+def test_counters_of_every_layer_stand_under_their_names_and_add_up() -> None:
+    record = make_record(30)
+    page = counters_table(record)
+    columns = counter_columns(record.layers)
+    counted = record.layers.loc[record.layers[columns[0]].notna()]
+    assert page.count("<tr>") == len(counted) + 2
+    for column in columns:
+        name = column.removeprefix("counter_")
+        assert f'title="Cycles of {name}."' in page
+        assert name.replace("_", "_<wbr>") in page
+        assert f">{counted[column].sum():,.0f}</td>" in page.partition("<tfoot>")[2]
 
 
 def test_intervals_in_flight_together_are_on_different_tracks() -> None:
     record = make_record(9)
     rows = [(0, 50), (10, 30), (30, 60), (40, 45), (60, 70), (60, 60)]
     timelines = timelines_frame(
-        {"layer": 0, "unit": "load", "label": "mvin", "start_cycle": start, "end_cycle": end} for start, end in rows
+        {"layer": 0, "window": "start", "unit": "load", "label": "mvin", "start_cycle": start, "end_cycle": end}
+        for start, end in rows
     )
     (view,) = schedule_views(replace(record, timelines=timelines))
-    assert view["tracks"] == [3, 1, 1]
-    spans = list(zip(view["track"], view["start"], view["length"], strict=True))
+    (window,) = view["windows"]
+    assert window["tracks"] == [1, 1, 3, 1]
+    spans = list(zip(window["track"], window["start"], window["length"], strict=True))
     for i, (track, start, length) in enumerate(spans):
         others = [other for other in spans[i + 1 :] if other[0] == track]
         assert all(begin >= start + length or begin + extent <= start for _, begin, extent in others)

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from report_records import MACHINE, make_record
 
 from model_ir.errors import InputError
-from reports.columns import LAYER_COLUMNS, layers_frame, stall_columns, timelines_frame
+from reports.columns import LAYER_COLUMNS, counter_columns, layers_frame, stall_columns, timelines_frame
+from reports.page import render_page
 from reports.record import RunRecord, read_record, totals_of, verified, write_record
 
 MINIMAL = {
@@ -100,7 +101,7 @@ def test_rows_of_another_form_are_errors(change: dict[str, object], match: str) 
 
 def test_an_interval_needs_every_column() -> None:
     with pytest.raises(InputError, match="start_cycle"):
-        timelines_frame([{"layer": 0, "unit": "load", "label": "mvin", "end_cycle": 3}])
+        timelines_frame([{"layer": 0, "window": "start", "unit": "load", "label": "mvin", "end_cycle": 3}])
 
 
 def test_totals_are_sums_over_the_layers() -> None:
@@ -151,10 +152,29 @@ def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
 
 
 def test_another_schema_version_is_named_even_with_other_fields(folder: Path) -> None:
-    (folder / "run.json").write_text('{"schema_version": 2, "novelty": []}')
+    (folder / "run.json").write_text('{"schema_version": 3, "novelty": []}')
     with pytest.raises(InputError, match="another schema version") as caught:
         read_record(folder)
-    assert (caught.value.value, caught.value.limit) == (2, 1)
+    assert (caught.value.value, caught.value.limit) == (3, 2)
+
+
+def test_a_run_of_the_first_schema_is_read_as_one_of_today(folder: Path) -> None:
+    today = read_record(folder)
+    header = json.loads((folder / "run.json").read_text())
+    del header["counter_meanings"]
+    (folder / "run.json").write_text(json.dumps(header | {"schema_version": 1}))
+    counters = counter_columns(today.layers)
+    assert counters
+    today.layers.drop(columns=counters).to_parquet(folder / "layers.parquet", index=False)
+    commands = today.timelines.loc[today.timelines["unit"] != "array"].drop(columns="window")
+    commands.to_parquet(folder / "timelines.parquet", index=False)
+    old = read_record(folder)
+    assert old.header == msgspec.structs.replace(today.header, counter_meanings={})
+    assert set(old.timelines["window"]) == {"start"}
+    assert counter_columns(old.layers) == []
+    assert render_page(old).count("No hardware counters") == 1
+    write_record(old, folder)
+    assert read_record(folder).header.schema_version == 2
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff\xfe", b'{"schema_version": "1"}', b"[" * 100_000])

@@ -10,7 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from reports.breakdown import costliest_sets, cycles_in_total, rows_of
+from reports.breakdown import COMPUTING, PARTLY, WAITING, costliest_sets, cycles_by_cause, cycles_in_total, rows_of
 from reports.overview import tiles
 from reports.record import verified
 from reports.units import BY, count, percent, printable, shortened, times
@@ -24,6 +24,14 @@ _PLAIN_STYLE: Final[dict[str, Any]] = {
     "pad_edge": False,
     "collapse_padding": True,
 }
+_SHORT: Final = {
+    COMPUTING: "compute",
+    PARTLY: "partly",
+    "bank conflict": "bank",
+    "dependency": "dep.",
+    "command": "cmd.",
+}
+"""Causes under names that fit a terminal; those of waiting stand under the cause alone."""
 
 
 def summary_table(record: RunRecord) -> Table:
@@ -60,6 +68,28 @@ def layers_table(record: RunRecord, limit: int = 15) -> Table:
     return table
 
 
+def causes_table(record: RunRecord, limit: int = 15) -> Table:
+    """Where the cycles of the costliest layers on the array went, in percent of each: computing, computing with a
+    partly filled mesh, and waiting by cause."""
+    causes = cycles_by_cause(record.layers, record.header.accelerator.peak_macs_per_cycle)
+    shown = [
+        row for row in rows_of(costliest_sets(record, limit)) if row.costed_by == "simulated" and row.where == "array"
+    ]
+    parts = causes.loc[[row.index for row in shown]]
+    parts = parts.loc[:, (parts > 0).any(axis=0)]
+    table = Table(
+        title="Percent of each layer in which the array computes, or waits for ...", **_PLAIN_STYLE
+    )
+    table.add_column("layer", overflow="ellipsis", min_width=18)
+    for cause in parts.columns:
+        name = str(cause).removeprefix(WAITING)
+        table.add_column(_plain(_SHORT.get(name, name), 11), justify="right", no_wrap=True)
+    for row in shown:
+        shares = [_share(float(spent) / row.cycles) for spent in parts.loc[row.index]]
+        table.add_row(_plain(row.name, 40), *shares)
+    return table
+
+
 def record_as_json(record: RunRecord) -> dict[str, Any]:
     """The run without its timelines as plain values for `json.dumps`: the header's fields, `cycles_by_cause`, and
     `layers`, one dictionary a layer; what was not measured is None."""
@@ -79,6 +109,12 @@ def _figures(row: Any) -> tuple[str, ...]:
         times(row.over_roofline),
         percent(row.utilisation if row.macs else math.nan),
     )
+
+
+def _share(share: float) -> str:
+    if share <= 0:
+        return ""
+    return f"{100 * share:.0f}" if share >= 0.005 else "<1"
 
 
 def _value(value: Any) -> Any:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reports.units import printable
+from reports.units import percent, printable
 
 if TYPE_CHECKING:
     from mapper.lower import Layer
@@ -36,7 +36,7 @@ def _add_row(table: Table, *cells: str) -> None:
 
 def print_record(record: RunRecord, folder: Path, *, as_json: bool) -> None:
     """A finished run: totals, slowest layers and where the report lies."""
-    from reports.terminal import layers_table, record_as_json, summary_table
+    from reports.terminal import causes_table, layers_table, record_as_json, summary_table
 
     if as_json:
         print_json({"run_folder": str(folder), **record_as_json(record)})
@@ -44,6 +44,7 @@ def print_record(record: RunRecord, folder: Path, *, as_json: bool) -> None:
     console = Console()
     console.print(summary_table(record))
     console.print(layers_table(record, 15))
+    console.print(causes_table(record, 15))
     for note in record.header.notes:
         console.print(f"note: {note}", style="dim", markup=False)
     console.print(f"report: {folder / 'report.html'}", markup=False, soft_wrap=True)
@@ -201,7 +202,11 @@ def print_simulations(
             f"{row['cycles']:,.0f}",
             f"{row['roofline_cycles']:,.0f}",
             busy,
-            ", ".join(f"{cause} {cycles:,}" for cause, cycles in stalls.items() if cycles),
+            ", ".join(
+                f"{cause.replace('_', ' ')} {percent(cycles / row['cycles'])}"
+                for cause, cycles in sorted(stalls.items(), key=lambda item: -item[1])
+                if cycles
+            ),
         ]
         if checked:
             cells.append(values[row["name"]].text if row["name"] in values else "")

@@ -10,8 +10,8 @@ from report_records import make_record
 from rich.console import Console
 from rich.table import Table
 
-from reports.breakdown import costliest_sets
-from reports.terminal import layers_table, record_as_json, summary_table
+from reports.breakdown import costliest_sets, cycles_by_cause
+from reports.terminal import causes_table, layers_table, record_as_json, summary_table
 from reports.units import percent
 
 
@@ -33,6 +33,22 @@ def test_numbers_are_whole_at_any_width(layers: int, width: int) -> None:
     assert all(percent(used) in table for used in costliest["utilisation"])
     assert max(map(len, table.splitlines())) <= width
     assert f"The {len(costliest)} costliest" in table
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_shares_of_every_cause_stand_beside_the_layers_name(width: int) -> None:
+    record = make_record(60, seed=3)
+    table = printed(causes_table(record, 60), width)
+    causes = cycles_by_cause(record.layers, record.header.accelerator.peak_macs_per_cycle)
+    sets = costliest_sets(record, 60)
+    on_array = sets.loc[(sets["costed_by"] == "simulated") & (sets["where"] == "array")]
+    lines = [line for line in table.splitlines() if "/" in line.split("  ")[0]]
+    assert len(lines) == len(on_array)
+    for line, index in zip(lines, on_array["index"], strict=True):
+        shares = 100 * causes.loc[index] / record.layers.loc[index, "cycles"]
+        expected = [f"{share:.0f}" if share >= 0.5 else "<1" for share in shares if share > 0]
+        assert line.split()[-len(expected) :] == expected
+    assert max(map(len, table.splitlines())) <= width
 
 
 def test_a_name_is_not_markup() -> None:

@@ -167,6 +167,18 @@ def test_dilated_input_equals_numpy(case, padding, wrot180, seed):
     check_conv(case, seed)
 
 
+@settings(derandomize=True, deadline=None, max_examples=40)
+@given(CONVS, st.integers(1, 8), st.integers(2, 3), st.integers(0, 2), st.integers(1, 2), st.integers(0, 1 << 30))
+def test_kernel_columns_sharing_a_row_of_the_array_equal_numpy(case, channels, kernel, padding, stride, seed):
+    """The first layer's shape: few channels, so that several kernel columns fit the array's rows at once."""
+    case = changed(
+        case, in_channels=channels, kernel=kernel, padding=min(padding, kernel - 1), stride=stride,
+        pixels=min(16 // channels, kernel), parts=(*case.parts[:5], 1, 1),
+    )  # fmt: skip
+    assume(case.out(case.in_rows) > 0 and case.out(case.in_columns) > 0)
+    check_conv(case, seed)
+
+
 @settings(derandomize=True, deadline=None, max_examples=20)
 @given(CONVS, st.integers(2, 4), st.integers(2, 12), st.integers(0, 1 << 30))
 def test_downsampling_load_equals_numpy(case, half_rows, half_columns, seed):

@@ -87,10 +87,7 @@ def _way_of(memory, first, tag):  # type: ignore[no-untyped-def]
 def _victim(memory, first):  # type: ignore[no-untyped-def]
     """The way to replace: by a shift register whatever the ways hold (Directory.scala), or the least recently used."""
     if memory[M_RANDOM]:
-        value = memory[M_VICTIM]
-        bit = (value ^ (value >> 2) ^ (value >> 3) ^ (value >> 5)) & 1
-        memory[M_VICTIM] = (value >> 1) | (bit << 15)
-        return ((value & 1023) * memory[M_WAYS]) >> 10
+        return ((memory[M_VICTIM] & 1023) * memory[M_WAYS]) >> 10
     oldest = np.int64(0)
     for way in range(1, memory[M_WAYS]):
         if memory[memory[M_USED] + first + way] < memory[memory[M_USED] + first + oldest]:
@@ -130,6 +127,9 @@ def _in_flight(memory, line):  # type: ignore[no-untyped-def]
 @compiled
 def _look_up(memory, line, at, whole_write, dirty):  # type: ignore[no-untyped-def]
     """(cycle of the first beat of the answer, cycles a beat) for a request of `line` that its bank takes in `at`."""
+    value = memory[M_VICTIM]
+    bit = (value ^ (value >> 2) ^ (value >> 3) ^ (value >> 5)) & 1
+    memory[M_VICTIM] = (value >> 1) | (bit << 15)
     first = line % memory[M_SETS] * memory[M_WAYS]
     way = _way_of(memory, first, line)
     answer, beat_cycles = at + memory[M_HIT], np.int64(1)

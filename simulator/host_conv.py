@@ -48,8 +48,15 @@ def conv_search(call: ConvCall, accelerator: Accelerator) -> TileSearch:
     return conv_tile(_limits(call), dim=accelerator.dim, fits=fits)
 
 
-def conv_stream(call: ConvCall, accelerator: Accelerator, *, cycles_per_instruction: float) -> HostStream:
-    """The commands of `call` with the host's cycles around them; tensors lie one behind the other in memory.
+def conv_stream(
+    call: ConvCall,
+    accelerator: Accelerator,
+    *,
+    cycles_per_instruction: float,
+    at: tuple[int, int, int, int] | None = None,
+) -> HostStream:
+    """The commands of `call` with the host's cycles around them. Input, weights, bias and output lie `at` these
+    addresses, by default one behind the other.
 
     The library's search for the tile is not among the cycles: it depends on nothing but the sizes, and programs that
     give their tiles skip it; `search_cycles` is its price. Raises InputError for a machine without
@@ -60,7 +67,7 @@ def conv_stream(call: ConvCall, accelerator: Accelerator, *, cycles_per_instruct
     search = conv_search(call, accelerator)
     timed = list(_configuration(call, accelerator))
     before = CONV.first_tile
-    for position, loop in _tiles(call, search.sizes, accelerator):
+    for position, loop in _tiles(call, search.sizes, accelerator, at):
         if any(position):
             before = CONV.next_channels if position[-1] else CONV.next_tile
         timed.extend(zip((before, *CONV.loop), loop_conv_ws(loop), strict=True))
@@ -106,9 +113,9 @@ def _configuration(call: ConvCall, accelerator: Accelerator) -> Iterator[Timed]:
     yield CONV.configure, isa.config_ex(a_stride=call.stride >> int(call.downsamples), scale=0.0)
 
 
-def _addresses(call: ConvCall, accelerator: Accelerator) -> _Addresses:
+def _addresses(call: ConvCall, accelerator: Accelerator, at: tuple[int, ...] | None) -> _Addresses:
     in_pixels, pooled = call.in_rows * call.in_columns, call.pooled_rows * call.pooled_columns
-    input_at, weights, bias, output = placed(
+    input_at, weights, bias, output = at or placed(
         (
             call.images * in_pixels * call.in_channels * accelerator.input_bytes,
             call.kernel**2 * call.in_channels * call.out_channels * accelerator.input_bytes,
@@ -119,9 +126,11 @@ def _addresses(call: ConvCall, accelerator: Accelerator) -> _Addresses:
     return _Addresses(input=input_at, weights=weights, bias=bias, output=output)
 
 
-def _tiles(call: ConvCall, tile: Sizes, accelerator: Accelerator) -> Iterator[tuple[Sizes, LoopConv]]:
+def _tiles(
+    call: ConvCall, tile: Sizes, accelerator: Accelerator, at: tuple[int, ...] | None
+) -> Iterator[tuple[Sizes, LoopConv]]:
     """((number of the tile along each loop, outermost first), its loop_conv_ws) in the library's order."""
-    addresses, limits = _addresses(call, accelerator), _limits(call)
+    addresses, limits = _addresses(call, accelerator, at), _limits(call)
     counts = tuple(-(-limit // size) for limit, size in zip(limits, tile, strict=True))
     images, rows, columns, outs, kernel_rows, kernel_columns, ins = counts
     kernel = kernel_rows * kernel_columns * ins

@@ -72,15 +72,22 @@ def matmul_search(call: MatmulCall, accelerator: Accelerator) -> TileSearch:
     )
 
 
-def matmul_stream(call: MatmulCall, accelerator: Accelerator, *, cycles_per_instruction: float) -> HostStream:
-    """The commands of `call` with the host's cycles around them; operands lie one behind the other in memory.
+def matmul_stream(
+    call: MatmulCall,
+    accelerator: Accelerator,
+    *,
+    cycles_per_instruction: float,
+    at: tuple[int, int, int, int] | None = None,
+) -> HostStream:
+    """The commands of `call` with the host's cycles around them. A, B, bias and result lie `at` these addresses, by
+    default one behind the other.
 
     Raises InputError for a dataflow that `accelerator` does not have.
     """
     if call.dataflow not in accelerator.array.dataflows:
         raise InputError("matmul.dataflow", f"{accelerator.name} has no such dataflow", value=call.dataflow)
     search = matmul_search(call, accelerator)
-    layout = _layout(call, accelerator)
+    layout = _layout(call, accelerator, at)
     stationary = call.dataflow == "ws"
     timed = list(_configuration(call, layout, search, accelerator))
     before = MATMUL.first_tile
@@ -97,7 +104,7 @@ def matmul_stream(call: MatmulCall, accelerator: Accelerator, *, cycles_per_inst
     return timed_stream(timed, instructions.after, instructions.code_lines, cycles_per_instruction)
 
 
-def _layout(call: MatmulCall, accelerator: Accelerator) -> _Layout:
+def _layout(call: MatmulCall, accelerator: Accelerator, at: tuple[int, ...] | None) -> _Layout:
     narrow, wide = accelerator.input_bytes, accelerator.accumulator_bytes
     bias_rows = {"none": 0, "row": 1, "matrix": call.rows}[call.bias]
     bias_bytes = narrow if call.narrow_bias else wide
@@ -108,7 +115,7 @@ def _layout(call: MatmulCall, accelerator: Accelerator) -> _Layout:
         bias_rows * call.columns * bias_bytes,
         call.rows * call.columns * result_bytes,
     )
-    a, b, d, c = placed(sizes)
+    a, b, d, c = at or placed(sizes)
     return _Layout(
         a=_Operand(address=a, stride=call.rows if call.a_transposed else call.depth, element_bytes=narrow),
         b=_Operand(address=b, stride=call.depth if call.b_transposed else call.columns, element_bytes=narrow),

@@ -19,6 +19,8 @@ PARTS = 1024
 """Parts of a cycle that the links between cache and DRAM keep time in."""
 NOTHING = -1
 PAST = -(1 << 40)
+RANDOM_START = 0xACE1
+"""Where the replacement's shift register stands: anywhere but at zero, for it has run since the machine was reset."""
 PORT_SPANS = 512
 """Most answers on their way to one port: reads and writes in flight of the largest machine the engine holds."""
 PORT_SIZE = 1 + 2 * PORT_SPANS
@@ -108,7 +110,7 @@ def new_memory(memory: Memory, bus_bytes: int, *, ports: int = 1) -> npt.NDArray
         state[slot] = start
         state[start:end] = initial
     state[[M_BUS_FREE, M_FREE, M_DATA_FREE, M_LINK_FREE, M_WRITE_LINK_FREE]] = PAST
-    state[M_VICTIM] = 1
+    state[M_VICTIM] = RANDOM_START
     return state
 
 

@@ -10,6 +10,7 @@ nothing can happen.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -75,7 +76,8 @@ def _to_the_end(
     return int(cycles), int(end)
 
 
-def _activity_of(behind: npt.NDArray[np.int64]) -> MemoryActivity:
+def activity_of(behind: npt.NDArray[np.int64]) -> MemoryActivity:
+    """What the cache and DRAM of a memory's state did."""
     return MemoryActivity(
         hits=int(behind[M_HITS]),
         misses=int(behind[M_MISSED]),
@@ -83,6 +85,31 @@ def _activity_of(behind: npt.NDArray[np.int64]) -> MemoryActivity:
         lines_written_back=int(behind[M_WRITTEN_BACK]),
         row_hits=int(behind[M_ROW_HITS]),
         row_misses=int(behind[M_ROW_MISSES]),
+    )
+
+
+def result_of(m: npt.NDArray[np.int64], *, cycles: int, commands: int, accepted: npt.NDArray[np.int64]) -> Result:
+    """What machine `m` did in `cycles` with a stream of `commands`, accepted in these cycles."""
+    stalls = m[STALLS : STALLS + len(STALL_CAUSES)]
+    return Result(
+        cycles=cycles,
+        commands=commands,
+        execute_busy_cycles=int(m[X_BUSY]),
+        load_busy_cycles=int(m[R_BEATS]),
+        store_busy_cycles=int(m[V_BEATS]),
+        stall_cycles={cause: int(spent) for cause, spent in zip(STALL_CAUSES, stalls, strict=True)},
+        read_requests=int(m[R_REQUESTS]),
+        read_bytes=int(m[R_BYTES]),
+        write_requests=int(m[V_REQUESTS]),
+        write_bytes=int(m[V_BYTES]),
+        macs=int(m[X_MACS]),
+        scratchpad_read_bytes=int(m[N_SP_READ]),
+        scratchpad_write_bytes=int(m[N_SP_WRITE]),
+        accumulator_read_bytes=int(m[N_ACC_READ]),
+        accumulator_write_bytes=int(m[N_ACC_WRITE]),
+        accepted_at=accepted,
+        counters=counters_of(m, cycles),
+        notes=(NORMALISER_NOTE,) if m[NORMALISER + NU_ROWS] else (),
     )
 
 
@@ -152,26 +179,9 @@ def simulate(
     cycles, commands, accepted = _run_pieces(
         m, behind, programs, accelerator, span, intervals, units, host_cycles, advance
     )
-    stalls = m[STALLS : STALLS + len(STALL_CAUSES)]
-    return Result(
-        cycles=cycles,
-        commands=commands,
-        execute_busy_cycles=int(m[X_BUSY]),
-        load_busy_cycles=int(m[R_BEATS]),
-        store_busy_cycles=int(m[V_BEATS]),
-        stall_cycles={cause: int(spent) for cause, spent in zip(STALL_CAUSES, stalls, strict=True)},
-        read_requests=int(m[R_REQUESTS]),
-        read_bytes=int(m[R_BYTES]),
-        write_requests=int(m[V_REQUESTS]),
-        write_bytes=int(m[V_BYTES]),
-        macs=int(m[X_MACS]),
-        scratchpad_read_bytes=int(m[N_SP_READ]),
-        scratchpad_write_bytes=int(m[N_SP_WRITE]),
-        accumulator_read_bytes=int(m[N_ACC_READ]),
-        accumulator_write_bytes=int(m[N_ACC_WRITE]),
-        accepted_at=accepted if whole else accepted[:0],
+    result = result_of(m, cycles=cycles, commands=commands, accepted=accepted if whole else accepted[:0])
+    return replace(
+        result,
         trace=_trace_of(intervals, units, span) if trace_commands else None,
-        counters=counters_of(m, cycles),
-        notes=(NORMALISER_NOTE,) if m[NORMALISER + NU_ROWS] else (),
-        memory_activity=_activity_of(behind) if memory.cache else None,
+        memory_activity=activity_of(behind) if memory.cache else None,
     )

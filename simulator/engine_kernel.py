@@ -21,11 +21,12 @@ from simulator.engine_store import complete_store, dispatch, store_controller, w
 
 # isort: off
 from simulator.engine_state import (
-    COMPUTING, ENTRY, EXECUTE, E_COMMAND, E_DEPS, E_SIZE, E_STARTED, F_BASE, F_COMMAND, F_FULL, F_MORE, F_NEXT,
-    F_STARVED, H_EXECUTED, H_NEXT, L_DONE_HEAD, L_NEXT, NEVER, O_NEXT, P_EX_ENTRIES, P_LD_ENTRIES, P_TRACE_FROM,
-    P_TRACE_TO, QUEUE_RING, R_NEXT, STALLS, S_HEAD_EX, S_ISSUE_EX, S_ISSUE_LD, S_ISSUE_ST, S_LAST_BUSY, S_TAIL_EX,
-    S_VALID, UNISSUED, V_DONE, V_D_NEXT, V_FIRED, V_ISSUED, V_LAST_ACK, V_NEXT, V_READY, V_SENT, V_W_NEXT, WAITING,
-    W_NEXT, X_BUSY, X_CAUSE, X_FIRED, X_NEXT, X_STATE, X_UQ_HEAD, X_UQ_START, X_UQ_TAIL, X_U_NEXT, Z_NEXT,
+    COMPUTING, ENTRY, EXECUTE, E_COMMAND, E_DEPS, E_SIZE, E_STARTED, F_BASE, F_COMMAND, F_FULL, F_LAST_EXECUTE,
+    F_LAST_OF, F_MORE, F_NEXT, F_STARVED, H_EXECUTED, H_NEXT, L_DONE_HEAD, L_NEXT, NEVER, O_NEXT, P_EX_ENTRIES,
+    P_LD_ENTRIES, P_TRACE_FROM, P_TRACE_TO, QUEUE_RING, R_NEXT, STALLS, S_HEAD_EX, S_ISSUE_EX, S_ISSUE_LD, S_ISSUE_ST,
+    S_LAST_BUSY, S_TAIL_EX, S_VALID, UNISSUED, V_DONE, V_D_NEXT, V_FIRED, V_ISSUED, V_LAST_ACK, V_NEXT, V_READY, V_SENT,
+    V_W_NEXT, WAITING, W_NEXT, X_BUSY, X_CAUSE, X_FIRED, X_NEXT, X_STATE, X_UQ_HEAD, X_UQ_START, X_UQ_TAIL, X_U_NEXT,
+    Z_NEXT,
 )  # fmt: skip
 # isort: on
 
@@ -153,7 +154,9 @@ def run(m, memory, t, until, trace, funct, rs1, rs2, accepted):  # type: ignore[
     goes on from the returned cycle with them alone; an execute command must be among those that follow. DONE: the
     cycles of the whole stream.
     """
-    last_execute = np.int64(NEVER) if m[F_MORE] else m[F_BASE] + _last_execute(funct, rs1)
+    if m[F_LAST_OF] != m[F_BASE] + funct.size:
+        m[F_LAST_OF], m[F_LAST_EXECUTE] = m[F_BASE] + funct.size, m[F_BASE] + _last_execute(funct, rs1)
+    last_execute = np.int64(NEVER) if m[F_MORE] else m[F_LAST_EXECUTE]
     if m[F_STARVED]:
         advance_front(m, funct, rs1, rs2, accepted)
     while True:

@@ -14,12 +14,12 @@ from simulator.engine_compile import compiled, least, most
 
 # isort: off
 from simulator.memory_state import (
-    CACHED, M_ACTIVATE, M_BANKS, M_BANK_FREE, M_BEAT_CYCLES, M_BURST, M_BUS, M_BUS_FREE, M_DATA_FREE, M_DIRTY,
+    CACHED, M_ACTIVATE, M_BANKS, M_BANK_FREE, M_BEAT_CYCLES, M_BURST, M_BUS, M_BUS_FREE, M_DATA_SPANS, M_DIRTY,
     M_DRAM_BANKS, M_DRAM_EPOCH, M_DRAM_FREE, M_DRAM_OPENED, M_DRAM_ROW, M_FETCHED, M_FREE, M_HIT, M_HITS, M_KIND,
-    M_LATENCY, M_LINE, M_LINE_PARTS, M_LINK_FREE, M_MISSED, M_MISSES, M_MISS_DONE, M_MISS_LINE, M_PATH, M_PER_BEAT,
+    M_LATENCY, M_LINE, M_LINE_PARTS, M_LINK_SPANS, M_MISSED, M_MISSES, M_MISS_DONE, M_MISS_LINE, M_PATH, M_PER_BEAT,
     M_PRECHARGE, M_RANDOM, M_READ, M_REFRESH, M_REFRESH_INTERVAL, M_ROW_CYCLE, M_ROW_HITS, M_ROW_LINES, M_ROW_MISSES,
     M_SAME, M_SETS, M_SET_FREE, M_SPANS, M_TAG, M_USE, M_USED, M_VICTIM, M_WAYS, M_WRITE_LINK_FREE, M_WRITTEN_BACK,
-    NOTHING, PARTS, PAST, PORT_SIZE,
+    NOTHING, PARTS, PAST, SPANS_SIZE,
 )  # fmt: skip
 # isort: on
 
@@ -39,8 +39,30 @@ def accept(memory, at_port, beats):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _dram(memory, line, at):  # type: ignore[no-untyped-def]
-    """First cycle of the data bus for `line`, whose column command may go out from cycle `at` on."""
+def _reserve(memory, spans, now, earliest, length):  # type: ignore[no-untyped-def]
+    """Start of the first gap of `length` from `earliest` on among the `spans` taken, which it joins; `now` is past."""
+    count = memory[spans]
+    gone = np.int64(0)
+    while gone < count and memory[spans + 2 + 2 * gone] <= now:
+        gone += 1
+    if gone:
+        count -= gone
+        for word in range(1, 1 + 2 * count):
+            memory[spans + word] = memory[spans + word + 2 * gone]
+    position = np.int64(0)
+    while position < count and memory[spans + 1 + 2 * position] < earliest + length:
+        earliest = most(earliest, memory[spans + 2 + 2 * position])
+        position += 1
+    for word in range(2 * count, 2 * position, -1):
+        memory[spans + 2 + word] = memory[spans + word]
+    memory[spans + 1 + 2 * position], memory[spans + 2 + 2 * position] = earliest, earliest + length
+    memory[spans] = count + 1
+    return earliest
+
+
+@compiled
+def _dram(memory, line, now, at):  # type: ignore[no-untyped-def]
+    """First cycle of the data bus for `line`, asked for in cycle `now`, with commands from cycle `at` on."""
     bank = line % memory[M_DRAM_BANKS]
     row = line // memory[M_DRAM_BANKS] // memory[M_ROW_LINES]
     epoch = np.int64(0)
@@ -60,19 +82,20 @@ def _dram(memory, line, at):  # type: ignore[no-untyped-def]
         at = most(at, memory[memory[M_DRAM_OPENED] + bank] + memory[M_ROW_CYCLE])
         memory[memory[M_DRAM_OPENED] + bank] = at
         at += memory[M_ACTIVATE]
-    data = most(at + memory[M_READ], memory[M_DATA_FREE])
-    memory[M_DATA_FREE] = data + memory[M_BURST]
+    data = _reserve(memory, memory[M_DATA_SPANS], now, at + memory[M_READ], memory[M_BURST])
     memory[memory[M_DRAM_ROW] + bank], memory[memory[M_DRAM_EPOCH] + bank] = row, epoch
     memory[memory[M_DRAM_FREE] + bank] = data - memory[M_READ] + memory[M_BURST]
     return data
 
 
 @compiled
-def _write_back(memory, line, at):  # type: ignore[no-untyped-def]
+def _write_back(memory, line, now, at):  # type: ignore[no-untyped-def]
+    """Send `line` to DRAM from cycle `at` on; returns the cycle in which all of it has left the cache."""
     sent = most(at * PARTS, memory[M_WRITE_LINK_FREE])
     memory[M_WRITE_LINK_FREE] = sent + memory[M_LINE_PARTS]
-    _dram(memory, line, (sent + PARTS - 1) // PARTS)
+    _dram(memory, line, now, (sent + PARTS - 1) // PARTS)
     memory[M_WRITTEN_BACK] += 1
+    return (memory[M_WRITE_LINK_FREE] + PARTS - 1) // PARTS
 
 
 @compiled
@@ -98,11 +121,10 @@ def _victim(memory, first):  # type: ignore[no-untyped-def]
 @compiled
 def _fetch(memory, line, at):  # type: ignore[no-untyped-def]
     """Bring `line` from DRAM for a request in cycle `at`; returns the cycles of its first and last beat at the port."""
-    data = _dram(memory, line, at + memory[M_HIT] + memory[M_PATH])
-    first = most(data * PARTS, memory[M_LINK_FREE])
-    memory[M_LINK_FREE] = first + memory[M_LINE_PARTS]
+    data = _dram(memory, line, at, at + memory[M_HIT] + memory[M_PATH])
+    first = _reserve(memory, memory[M_LINK_SPANS], at * PARTS, data * PARTS, memory[M_LINE_PARTS])
     memory[M_FETCHED] += 1
-    return (first + PARTS - 1) // PARTS, (memory[M_LINK_FREE] + PARTS - 1) // PARTS
+    return (first + PARTS - 1) // PARTS, (first + memory[M_LINE_PARTS] + PARTS - 1) // PARTS
 
 
 @compiled
@@ -141,44 +163,20 @@ def _look_up(memory, line, at, whole_write, dirty):  # type: ignore[no-untyped-d
         memory[M_MISSED] += 1
         way = _victim(memory, first)
         place = first + way
+        done = np.int64(PAST)
         if memory[memory[M_DIRTY] + place]:
-            _write_back(memory, memory[memory[M_TAG] + place], at + memory[M_HIT])
+            done = _write_back(memory, memory[memory[M_TAG] + place], at, at + memory[M_HIT])
         if not whole_write:
             answer, last = _fetch(memory, line, at)
-            beat_cycles = memory[M_BEAT_CYCLES]
-            _hold_unit(memory, line, last)
+            beat_cycles, done = memory[M_BEAT_CYCLES], most(done, last)
+        if done != PAST:
+            _hold_unit(memory, line, done)
         memory[memory[M_TAG] + place], memory[memory[M_DIRTY] + place] = line, 0
     memory[M_USE] += 1
     memory[memory[M_USED] + first + way] = memory[M_USE]
     if dirty:
         memory[memory[M_DIRTY] + first + way] = 1
     return answer, beat_cycles
-
-
-@compiled
-def _reserve(memory, port, now, earliest, cycles):  # type: ignore[no-untyped-def]
-    """First cycle from `earliest` on in which the way back to `port` is free for `cycles` on end; takes them."""
-    base = memory[M_SPANS] + port * PORT_SIZE
-    count = memory[base]
-    gone = np.int64(0)
-    while gone < count and memory[base + 2 + 2 * gone] <= now:
-        gone += 1
-    if gone:
-        count -= gone
-        for word in range(1, 1 + 2 * count):
-            memory[base + word] = memory[base + word + 2 * gone]
-    position = np.int64(0)
-    while position < count and memory[base + 1 + 2 * position] < earliest + cycles:
-        earliest = most(earliest, memory[base + 2 + 2 * position])
-        position += 1
-    for other in range(count, position, -1):
-        memory[base + 1 + 2 * other], memory[base + 2 + 2 * other] = (
-            memory[base - 1 + 2 * other],
-            memory[base + 2 * other],
-        )
-    memory[base + 1 + 2 * position], memory[base + 2 + 2 * position] = earliest, earliest + cycles
-    memory[base] = count + 1
-    return earliest
 
 
 @compiled
@@ -201,5 +199,6 @@ def answer(memory, port, taken, address, size, is_write, whole):  # type: ignore
     ready, beat_cycles = _look_up(memory, line, at, whole, is_write)
     if is_write:
         beat_cycles = np.int64(1)
-    first = _reserve(memory, port, taken, ready, (beats - 1) * beat_cycles + 1)
+    way_back = memory[M_SPANS] + port * SPANS_SIZE
+    first = _reserve(memory, way_back, taken, ready, (beats - 1) * beat_cycles + 1)
     return first, beat_cycles

@@ -21,10 +21,11 @@ NOTHING = -1
 PAST = -(1 << 40)
 RANDOM_START = 0xACE1
 """Where the replacement's shift register stands: anywhere but at zero, for it has run since the machine was reset."""
-PORT_SPANS = 512
-"""Most answers on their way to one port: reads and writes in flight of the largest machine the engine holds."""
-PORT_SIZE = 1 + 2 * PORT_SPANS
-"""A port's answers: how many, then (first cycle, end) of each in order of time."""
+MOST_SPANS = 512
+"""Most answers on their way to one port, reads and writes in flight of the largest machine the engine holds; and most
+lines on their way between cache and DRAM, in and out of the most miss units."""
+SPANS_SIZE = 1 + 2 * MOST_SPANS
+"""What takes a link or bus from now on: how many, then (start, end) of each in order of time."""
 
 # Parameters.
 (
@@ -33,8 +34,8 @@ PORT_SIZE = 1 + 2 * PORT_SPANS
     M_REFRESH_INTERVAL, M_REFRESH
 ) = range(24)  # fmt: skip
 
-# State: the bus, the memory of fixed latency, replacement, the DRAM's data bus, the links from it and to it.
-M_BUS_FREE, M_FREE, M_VICTIM, M_USE, M_DATA_FREE, M_LINK_FREE, M_WRITE_LINK_FREE = range(32, 39)
+# State: the bus, the memory of fixed latency, replacement, the link to DRAM.
+M_BUS_FREE, M_FREE, M_VICTIM, M_USE, M_WRITE_LINK_FREE = range(32, 37)
 
 # Counters: requests whose line was there or was not, lines written back, DRAM accesses by whether the row was open.
 M_HITS, M_MISSED, M_WRITTEN_BACK, M_ROW_HITS, M_ROW_MISSES, M_FETCHED = range(40, 46)
@@ -42,8 +43,8 @@ M_HITS, M_MISSED, M_WRITTEN_BACK, M_ROW_HITS, M_ROW_MISSES, M_FETCHED = range(40
 # Where each table begins.
 (
     M_BANK_FREE, M_TAG, M_DIRTY, M_USED, M_SET_FREE, M_MISS_LINE, M_MISS_DONE, M_DRAM_ROW, M_DRAM_FREE, M_DRAM_OPENED,
-    M_DRAM_EPOCH, M_SPANS
-) = range(48, 60)  # fmt: skip
+    M_DRAM_EPOCH, M_DATA_SPANS, M_LINK_SPANS, M_SPANS
+) = range(48, 62)  # fmt: skip
 _HEADER = 64
 
 
@@ -65,7 +66,9 @@ def _tables(memory: Memory, ports: int) -> tuple[tuple[int, int, int], ...]:
         (M_DRAM_FREE, dram.banks, PAST),
         (M_DRAM_OPENED, dram.banks, PAST),
         (M_DRAM_EPOCH, dram.banks, 0),
-        (M_SPANS, ports * PORT_SIZE, 0),
+        (M_DATA_SPANS, SPANS_SIZE, 0),
+        (M_LINK_SPANS, SPANS_SIZE, 0),
+        (M_SPANS, ports * SPANS_SIZE, 0),
     )
 
 
@@ -109,7 +112,7 @@ def new_memory(memory: Memory, bus_bytes: int, *, ports: int = 1) -> npt.NDArray
     for (slot, _, initial), (start, end) in zip(tables, pairwise(starts), strict=True):
         state[slot] = start
         state[start:end] = initial
-    state[[M_BUS_FREE, M_FREE, M_DATA_FREE, M_LINK_FREE, M_WRITE_LINK_FREE]] = PAST
+    state[[M_BUS_FREE, M_FREE, M_WRITE_LINK_FREE]] = PAST
     state[M_VICTIM] = RANDOM_START
     return state
 
@@ -117,13 +120,12 @@ def new_memory(memory: Memory, bus_bytes: int, *, ports: int = 1) -> npt.NDArray
 def later_run(memory: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """What a further run finds: the same lines in the cache (dirty ones dirty), nothing in flight, clocks at rest."""
     state = memory.copy()
-    state[[M_BUS_FREE, M_FREE, M_DATA_FREE, M_LINK_FREE, M_WRITE_LINK_FREE]] = PAST
+    state[[M_BUS_FREE, M_FREE, M_WRITE_LINK_FREE]] = PAST
     state[M_HITS : M_FETCHED + 1] = 0
     if state[M_KIND] == CACHED:
         for first, end in ((M_BANK_FREE, M_TAG), (M_SET_FREE, M_MISS_LINE), (M_MISS_DONE, M_DRAM_ROW)):
             state[state[first] : state[end]] = PAST
         state[state[M_DRAM_FREE] : state[M_DRAM_EPOCH]] = PAST
         state[state[M_MISS_LINE] : state[M_MISS_DONE]] = NOTHING
-        state[state[M_DRAM_EPOCH] : state[M_SPANS]] = 0
-        state[state[M_SPANS] :] = 0
+        state[state[M_DRAM_EPOCH] :] = 0
     return state

@@ -69,7 +69,7 @@ E_COMMAND, E_DEPS, E_A_LOW, E_A_HIGH, E_B_LOW, E_B_HIGH, E_A_WRITES, E_ALLOCATED
     L_NEXT, L_HEAD, L_TAIL, L_POPPED, L_ROW, L_STATE, L_TRACKED, L_TRACKER, L_DONE_HEAD, L_DONE_TAIL
 ) = range(192, 202)  # fmt: skip
 C_STRIDE, C_SHRINK, C_BLOCK, C_SCALE, C_SIZE = range(5)
-K_VALID, K_SLOT, K_LEFT, K_START, K_SIZE = range(5)
+K_VALID, K_SLOT, K_LEFT, K_START, K_SEEN, K_SIZE = range(6)
 
 # Reader (r): the row being requested; responses wait in `responses` until their beats arrive.
 (

@@ -1,26 +1,27 @@
-"""Simulated cycles per second of one core, on the raw command streams a compiler emits for big matmuls.
+"""Simulated cycles per second of one core: on raw command streams, and on whole networks as `systolic run` simulates
+them.
 
-    python benchmarks/bench_engine.py
+    python -m benchmarks.bench_engine
 
-The stream is a blocked weight-stationary matmul: 64-byte-wide mvins into alternating scratchpad halves, 16-row computes
-with reused weights, mvouts of 64 columns. Two whole layers follow, scheduled and emitted for Gemmini with its memory.
-The first run pays compilation or its cache; each line is the best of five.
+The raw stream is a blocked weight-stationary matmul: 64-byte-wide mvins into alternating scratchpad halves, 16-row
+computes with reused weights, mvouts of 64 columns; each line is the best of five. Of a network, every distinct layer is
+scheduled, then its commands are generated and simulated chunk by chunk, each once; the cycles are those the engine
+produced, the seconds those of the process's one thread. The first run pays compilation or its cache.
 """
 
 from __future__ import annotations
 
+import resource
 import time
-from dataclasses import replace
 
-from mapper.codegen import emit
-from mapper.program import addresses_of
-from mapper.schedule import schedule
+from mapper.program import layer_programs
 from simulator import isa
 from simulator.accelerator import Accelerator, Memory
 from simulator.accelerator_file import load_accelerator
-from simulator.array_nest import ArrayNest
 from simulator.engine import simulate
 from simulator.program import Program
+from systolic.pipeline import layers_of, schedule, work_key
+from workloads.catalogue import build
 
 A_AT, B_AT, C_AT = 0x80000000, 0x84000000, 0x88000000
 RTL_CYCLES_PER_SECOND = 25_000  # Gemmini's module under Verilator, measured
@@ -86,53 +87,6 @@ def _tile(half: int, origin: tuple[int, int, int], tile: int, depth: int, row: i
     return commands
 
 
-def conv_3x3(size: int, channels: int) -> ArrayNest:
-    """A 3x3 convolution, stride 1, `size` x `size` pixels, `channels` in and out, padded to keep the size."""
-    return ArrayNest(
-        images=1,
-        out_rows=size,
-        out_columns=size,
-        out_channels=channels,
-        kernel_rows=3,
-        kernel_columns=3,
-        in_channels=channels,
-        in_rows=size,
-        in_columns=size,
-        row_stride=1,
-        column_stride=1,
-        row_dilation=1,
-        column_dilation=1,
-        top_pad=1,
-        left_pad=1,
-        a_stride=channels,
-        b_stride=channels,
-        c_stride=channels,
-        repeats=(),
-        transpose_a=False,
-        transpose_b=False,
-        bias=True,
-    )
-
-
-def matmul(rows: int, depth: int, columns: int) -> ArrayNest:
-    """C (rows x columns) = A (rows x depth) B (depth x columns) + bias."""
-    one = conv_3x3(1, 1)
-    return replace(
-        one,
-        out_columns=rows,
-        in_columns=rows,
-        kernel_rows=1,
-        kernel_columns=1,
-        top_pad=0,
-        left_pad=0,
-        in_channels=depth,
-        out_channels=columns,
-        a_stride=depth,
-        b_stride=columns,
-        c_stride=columns,
-    )
-
-
 def report(name: str, program: Program, accelerator: Accelerator, memory: Memory, runs: int) -> None:
     """Print the best rate of `runs` runs."""
     best = float("inf")
@@ -147,22 +101,40 @@ def report(name: str, program: Program, accelerator: Accelerator, memory: Memory
     )
 
 
+def report_network(name: str, options: dict[str, int], accelerator: Accelerator) -> None:
+    """Print the rate over all distinct layers of a network, its commands generated meanwhile."""
+    layers = layers_of(build(name, **options), accelerator)
+    plans = schedule(layers, accelerator)
+    works = {work_key(layer, plan): (layer, plan) for layer, plan in zip(layers, plans, strict=True) if layer.work}
+    mapped = [(layer, plan.mapping if plan else None) for layer, plan in works.values()]
+    for layer, mapping in mapped[:2]:
+        simulate(layer_programs(layer, mapping, accelerator), accelerator)
+    start = time.process_time()
+    for layer, mapping in mapped:
+        for _ in layer_programs(layer, mapping, accelerator):
+            pass
+    between = time.process_time()
+    cycles = sum(simulate(layer_programs(*each, accelerator), accelerator).cycles for each in mapped)
+    spent, generating = time.process_time() - between, between - start
+    rate = cycles / spent
+    print(
+        f"{name}: {len(mapped)} distinct layers, {cycles} cycles, {rate / 1e6:.1f} million cycles/s "
+        f"({generating / spent:.0%} of the time generates commands), "
+        f"{rate / RTL_CYCLES_PER_SECOND:.0f} x the RTL under Verilator"
+    )
+
+
 def main() -> None:
-    """Print throughput for memories that leave the array compute-bound, balanced and memory-bound, then for layers."""
+    """Print throughput for memories that leave the array compute-bound, balanced or waiting, then for networks."""
     accelerator = load_accelerator("gemmini")
     program = blocked_matmul(32, 4, 16)
     simulate(program, accelerator)
     for latency, per_beat in ((15, 1), (40, 2), (100, 4)):
         memory = Memory(latency_cycles=latency, cycles_per_beat=per_beat)
         report(f"latency {latency:3d}, {per_beat} cycles a beat", program, accelerator, memory, 5)
-    layers = (
-        ("BERT-Base feed-forward 512x768x3072", matmul(512, 768, 3072)),
-        ("ResNet-50 56x56 3x3 64", conv_3x3(56, 64)),
-    )
-    for name, nest in layers:
-        mapping = schedule(nest, accelerator).mapping
-        program = emit(nest, mapping, accelerator, addresses=addresses_of(nest, accelerator))
-        report(name, program, accelerator, accelerator.memory, 5)
+    for name, options in (("bert-base", {"seq": 512}), ("resnet50", {})):
+        report_network(name, options, accelerator)
+    print(f"peak memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 
 
 if __name__ == "__main__":

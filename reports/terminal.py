@@ -77,9 +77,7 @@ def causes_table(record: RunRecord, limit: int = 15) -> Table:
     ]
     parts = causes.loc[[row.index for row in shown]]
     parts = parts.loc[:, (parts > 0).any(axis=0)]
-    table = Table(
-        title="Percent of each layer in which the array computes, or waits for ...", **_PLAIN_STYLE
-    )
+    table = Table(title="Percent of each layer in which the array computes, or waits for ...", **_PLAIN_STYLE)
     table.add_column("layer", overflow="ellipsis", min_width=18)
     for cause in parts.columns:
         name = str(cause).removeprefix(WAITING)

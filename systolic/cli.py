@@ -196,15 +196,15 @@ def simulate(
     from systolic.terminal import stage_progress
     from systolic.tracing_job import TraceRequest, distinct_layers, layer_streams, trace_streams
 
+    wanted = TraceRequest(path=trace, first_cycle=trace_from, cycles=trace_cycles) if trace else None
     machine = load_accelerator(accelerator)
     layers = layers_of(load_network(network), machine, skip_unsupported=network.skip_unsupported, only=layer)
     with stage_progress() as progress:
         schedules = schedule(layers, machine, workers=workers, time_limit_seconds=time_limit, progress=progress)
         runs = simulate_layers(layers, schedules, machine, workers=workers, max_cycles=max_cycles, progress=progress)
         checked = check_layer_values(runs, machine, progress=progress) if check_values else ()
-        if trace:
-            request = TraceRequest(path=trace, first_cycle=trace_from, cycles=trace_cycles)
-            trace_streams(layer_streams(runs, machine, distinct_layers(runs)), machine, request, progress)
+        if wanted:
+            trace_streams(layer_streams(runs, machine, distinct_layers(runs)), machine, wanted, progress)
     print_simulations(runs, machine, checked=checked, commands=commands, as_json=as_json)
 
 
@@ -233,6 +233,7 @@ def replay(
     from systolic.terminal import stage_progress
     from systolic.tracing_job import TraceRequest, row_streams, trace_streams
 
+    wanted = TraceRequest(path=trace, first_cycle=trace_from, cycles=trace_cycles) if trace else None
     request = ReplayRequest(
         streams=streams,
         accelerator=load_accelerator(accelerator),
@@ -248,8 +249,7 @@ def replay(
             print_json_lines(replayed)
         else:
             print_tables(replayed, request.accelerator.name)
-        if trace:
-            wanted = TraceRequest(path=trace, first_cycle=trace_from, cycles=trace_cycles)
+        if wanted:
             trace_streams(row_streams(request), request.accelerator, wanted, progress)
 
 

@@ -17,14 +17,19 @@ HEADER = '{"displayTimeUnit":"ns","otherData":%s,"traceEvents":[\n'
 TIME_UNIT = "1 ns stands for 1 cycle"
 
 
+def check_trace_name(path: Path) -> None:
+    """Raise InputError unless `path` ends as a trace does."""
+    if not path.name.endswith((".json", ".json.gz")):
+        raise InputError(str(path), "a trace's name ends in .json or .json.gz")
+
+
 @contextmanager
 def trace_file(path: Path, facts: dict[str, str]) -> Iterator[Callable[[Iterable[Event]], None]]:
     """Yield a function that appends events to the trace; `path` (.json or .json.gz) appears when the block ends well.
 
     `facts` go into the file's "otherData". Raises InputError for another ending and where nothing can be written.
     """
-    if not path.name.endswith((".json", ".json.gz")):
-        raise InputError(str(path), "a trace's name ends in .json or .json.gz")
+    check_trace_name(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with _opened(partial, packed=path.name.endswith(".gz")) as text:

@@ -16,7 +16,7 @@ from simulator.replay import program_from_words
 from simulator.tracing import TraceChunk, Watcher
 from systolic.limits import TRACED_CYCLES
 from systolic.replay_rows import read_rows
-from systolic.trace_file import trace_file
+from systolic.trace_file import check_trace_name, trace_file
 
 if TYPE_CHECKING:
     from systolic.pipeline import LayerRun, Progress
@@ -31,6 +31,10 @@ class TraceRequest:
     first_cycle: int = 0
     cycles: int = TRACED_CYCLES
     sample_cycles: int = 64
+
+    def __post_init__(self) -> None:
+        """Raises InputError, before any work is done, for a name that is no trace's."""
+        check_trace_name(self.path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

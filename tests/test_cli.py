@@ -1,5 +1,6 @@
 """The front door as its users meet it: commands in a process of their own, with what they print and leave behind."""
 
+import gzip
 import json
 import os
 import signal
@@ -80,10 +81,21 @@ def test_a_file_of_the_users_own_becomes_a_run_folder(tmp_path: Path) -> None:
     ]
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["net-gemmini"]
     header = json.loads((run / "run.json").read_text())
-    assert header["schema_version"] == 1
+    assert header["schema_version"] == 2
     assert header["totals"]["macs"] == 2 * (16 * 16 * 8 * 27 + 80)
     assert len(next(iter(header["input_hashes"].values()))) == 64
     assert "conv" in done.stdout
+
+
+def test_traces_are_left_where_asked(tmp_path: Path) -> None:
+    done = systolic("run", "jet-tagger", "--trace", "run.json.gz", "--trace-cycles", "500", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    with gzip.open(tmp_path / "run.json.gz", "rt") as text:
+        parts = [event for event in json.load(text)["traceEvents"] if event["ph"] == "X" and event["cat"] == "part"]
+    assert len(parts) == 4
+    wrong = systolic("simulate", "jet-tagger", "--trace", "run.txt", folder=tmp_path)
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
+    assert "run.txt" in wrong.stderr
 
 
 def test_json_on_stdout_is_one_object_and_the_same_every_time(tmp_path: Path) -> None:

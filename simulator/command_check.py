@@ -19,7 +19,7 @@ from simulator.program import Program
 # isort: off
 from simulator.command_rules import (
     ACCUMULATOR, ACTIVATION, BLOCK_STRIDE, COLUMNS, C_STRIDE, DATAFLOW, FULL_WIDTH, GARBAGE_ADDRESS, IMAGE, LOAD_ID,
-    LOOP, NORM, NORM_COMMAND, NO_COMPUTE, NO_CONFIG_EX, NO_CONFIG_LD, NO_CONFIG_ST, NO_LIMIT,
+    NORM, NORM_COMMAND, NO_COMPUTE, NO_CONFIG_EX, NO_CONFIG_LD, NO_CONFIG_ST, NO_LIMIT,
     NO_LOOP_CONV, NO_POOL, NO_PRELOAD, OK, ONE_DIMENSION, OPERAND, PIXELS, PIXELS_FIT, POOL, ROWS, SCRATCHPAD,
     STATS_ID, TRANSPOSE, UNKNOWN, raise_fault,
 )  # fmt: skip
@@ -245,17 +245,26 @@ def first_fault(funct, rs1, rs2, machine, state, more):  # type: ignore[no-untyp
             code, value, limit = _check_operand(rs1[i], a_stride, a_t, machine)
             if code == OK:
                 code, value, limit = _check_operand(rs2[i], 1, (not ws) and b_t, machine)
-        elif timed and 8 <= f <= 13:
+        elif f == 8 and not ex_ready:
+            code, value, limit = NO_CONFIG_EX, np.int64(f), np.int64(NO_LIMIT)
+        elif f == 8 and not st_ready:
+            code, value, limit = NO_CONFIG_ST, np.int64(f), np.int64(NO_LIMIT)
+        elif f == 8 and min(block_stride[0], block_stride[1]) < 0:
+            code, value, limit = NO_CONFIG_LD, np.int64(f), np.int64(NO_LIMIT)
+        elif 8 <= f <= 13:
             code, value, limit = check_loop(f, rs1[i], rs2[i], machine, state[CHECK_LOOP:])
-        elif timed and 15 <= f <= 21:
-            if not has_conv:
+        elif 15 <= f <= 21:
+            # Functional mode, which unrolls loop_conv_ws before, checks what comes out.
+            if not timed:
+                code = OK
+            elif not has_conv:
                 code, value, limit = NO_LOOP_CONV, np.int64(f), np.int64(NO_LIMIT)
             elif f == 15 and not ex_ready:
                 code, value, limit = NO_CONFIG_EX, np.int64(f), np.int64(NO_LIMIT)
             else:
                 code, value, limit = check_conv(f, rs1[i], rs2[i], machine, state[CHECK_CONV:])
         elif f != 7:
-            code, value, limit = (LOOP if 8 <= f <= 21 else UNKNOWN), np.int64(f), np.int64(NO_LIMIT)
+            code, value, limit = UNKNOWN, np.int64(f), np.int64(NO_LIMIT)
         if code != OK:
             return i, code, np.int64(value), np.int64(limit)
     if pending != NOTHING and not more:

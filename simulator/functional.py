@@ -112,6 +112,7 @@ def execute(program: Program, accelerator: Accelerator, memory_image: npt.NDArra
         )  # fmt: skip
     if memory_image.dtype != np.uint8 or memory_image.ndim != 1:
         raise InputError("memory_image", "must be a flat uint8 array", value=str(memory_image.dtype))
+    check_program(program, accelerator)
     program, origin = expand_with_origin(program, accelerator)
     check_program(program, accelerator, origin=origin)
     dim = accelerator.dim

@@ -27,6 +27,7 @@ def soc_rows(folder: Path, accelerator: Accelerator) -> Iterator[FidelityRow]:
     Raises InputError for a row whose columns are not as described.
     """
     yield from _rows(folder / "soc_matmul.csv", "soc_matmul", accelerator)
+    yield from _rows(folder / "soc_conv.csv", "soc_conv", accelerator)
 
 
 def _rows(path: Path, family: str, accelerator: Accelerator) -> Iterator[FidelityRow]:

@@ -190,7 +190,7 @@ def test_output_stationary_shift_rounds_half_to_even():
 @pytest.mark.parametrize(
     ("commands", "named"),
     [
-        ([isa.mvin(BASE, 0, 16, 16)], r"command 0 \(mvin\) funct: mvin before"),
+        ([isa.mvin(BASE, 0, 16, 16)], r"command 0 \(mvin\) funct: mvin, or a loop of them, before"),
         ([isa.config_ld(stride_bytes=16), isa.mvin(BASE, 0, 16, 0)], r"command 1 \(mvin\) rows"),
         ([isa.config_ld(stride_bytes=16), isa.mvin(BASE, 16370, 16, 16)], "beyond the scratchpad"),
         ([isa.config_ld(stride_bytes=16), isa.mvin(BASE, ACC | 1010, 16, 16)], "beyond the accumulator"),

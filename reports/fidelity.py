@@ -40,7 +40,8 @@ class FidelityRow:
 
     `accepted` counts the commands with a measured acceptance time, `accepted_near` those simulated within
     ACCEPTED_WITHIN_CYCLES of it; `traffic_exact` is whether all requests and bytes agree, `values_exact` whether the
-    output's digest does. `departs` says where the stream first leaves the measured one, "" where that is not known.
+    output's digest does. `departs` says where the stream first leaves the measured one, "" where that is not known;
+    `refused` why it was not simulated, then without measured cycles and in no summary.
     """
 
     name: str
@@ -52,6 +53,7 @@ class FidelityRow:
     traffic_exact: bool | None = None
     values_exact: bool | None = None
     departs: str = ""
+    refused: str = ""
 
     @property
     def error(self) -> float | None:

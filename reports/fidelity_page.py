@@ -52,7 +52,7 @@ def fidelity_page(rows: Sequence[FidelityRow], *, command: str, picture: str) ->
         _worst_part(rows),
         _causes_part(families),
         _others_part(rows),
-        _unchecked_part(),
+        _unchecked_part([row for row in rows if row.refused]),
     ]
     return "\n".join(parts).rstrip() + "\n"
 
@@ -143,5 +143,7 @@ def _others_part(rows: Sequence[FidelityRow]) -> str:
     )
 
 
-def _unchecked_part() -> str:
-    return "## Not checked against the RTL\n\n" + "\n".join(f"- {line}" for line in NOT_CHECKED) + "\n"
+def _unchecked_part(refused: Sequence[FidelityRow]) -> str:
+    lines = [f"- {line}" for line in NOT_CHECKED]
+    lines += [f"- `{row.name}` (`{row.family}`) is refused: {_cell(row.refused)}." for row in refused]
+    return "## Not checked against the RTL\n\n" + "\n".join(lines) + "\n"

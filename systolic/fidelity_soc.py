@@ -40,31 +40,35 @@ def _rows(path: Path, family: str, accelerator: Accelerator) -> Iterator[Fidelit
         where = f"{path}:{2 * number + 2}"
         kind = cold.get("dataflow", "ws")
         try:
-            name, runs = _run(family, cold, accelerator, code_cached=kind in kinds)
-            kinds.add(kind)
-            yield from (
-                FidelityRow(
-                    name=f"{name}_{state}",
-                    family=family,
-                    cycles=run.cycles,
-                    measured_cycles=int(row["cycles"]),
-                )
-                for state, row, run in zip(("cold", "warm"), (cold, warm), runs, strict=True)
-            )
+            name, call = _call(family, cold)
+            measured = [int(row["cycles"]) for row in (cold, warm)]
         except (KeyError, ValueError, TypeError) as error:
             raise InputError(where, "is not a row of this file", value=str(error)) from error
+        try:
+            runs = _run(call, accelerator, code_cached=kind in kinds)
+        except InputError as error:
+            yield FidelityRow(name=name, family=family, cycles=0, measured_cycles=None, refused=str(error))
+            continue
+        kinds.add(kind)
+        for state, cycles, run in zip(("cold", "warm"), measured, runs, strict=True):
+            yield FidelityRow(name=f"{name}_{state}", family=family, cycles=run.cycles, measured_cycles=cycles)
 
 
-def _run(
-    family: str, row: dict[str, str], accelerator: Accelerator, *, code_cached: bool
-) -> tuple[str, tuple[SocRun, ...]]:
+def _run(call: MatmulCall | ConvCall, accelerator: Accelerator, *, code_cached: bool) -> tuple[SocRun, ...]:
+    if isinstance(call, MatmulCall):
+        return run_matmul(call, accelerator, code_cached=code_cached)
+    return run_conv(call, accelerator, code_cached=code_cached)
+
+
+def _call(family: str, row: dict[str, str]) -> tuple[str, MatmulCall | ConvCall]:
+    """The row's name and the library's call behind it."""
     if family == "soc_matmul":
         flow = row["dataflow"]
         if flow not in ("ws", "os"):
             raise ValueError(f"dataflow {flow}")
         sides = [int(row[side]) for side in ("I", "J", "K")]
         matmul = MatmulCall(rows=sides[0], columns=sides[1], depth=sides[2], dataflow="ws" if flow == "ws" else "os")
-        return f"{flow}_{'x'.join(map(str, sides))}", run_matmul(matmul, accelerator, code_cached=code_cached)
+        return f"{flow}_{'x'.join(map(str, sides))}", matmul
     size = {name: int(value) for name, value in row.items()}
     conv = ConvCall(
         images=size["batches"], in_rows=size["input_dim"], in_columns=size["input_dim"],
@@ -72,5 +76,4 @@ def _run(
         stride=size["stride"], padding=size["padding"], pool_size=size["pool_size"], pool_stride=size["pool_stride"],
         pool_padding=size["pool_padding"],
     )  # fmt: skip
-    name = f"{conv.in_rows}x{conv.in_rows}x{conv.in_channels}_{conv.out_channels}_{conv.kernel}x{conv.kernel}"
-    return name, run_conv(conv, accelerator, code_cached=code_cached)
+    return f"{conv.in_rows}x{conv.in_rows}x{conv.in_channels}_{conv.out_channels}_{conv.kernel}x{conv.kernel}", conv

@@ -201,7 +201,7 @@ def test_output_stationary_shift_rounds_half_to_even():
         ([isa.config_ex(), isa.preload(0, ACC, stationary_columns=1, stationary_rows=1, result_columns=1,
                                        result_rows=1)], r"command 1 \(preload\) funct: preload without"),
         ([(30, 0, 0)], r"command 0 \(funct 30\) funct: unknown"),
-        ([(8, 0, 0)], "before its configuration"),
+        ([(8, 0, 0)], "before config_ex"),
         ([isa.config_ex(a_transposed=True, b_transposed=True)], "transposer"),
     ],
 )  # fmt: skip

@@ -228,17 +228,25 @@ def test_origin_names_the_loop_of_every_command():
 def test_faults_name_the_loop():
     loop = LoopMatmul(max_i=1, max_j=1, max_k=1, a_dram_addr=A_AT, b_dram_addr=B_AT, a_dram_stride=16, b_dram_stride=16)
     commands = loop_ws(loop)
-    with pytest.raises(InputError, match=r"command 0 \(loop_ws\).*before its configuration.*loop_ws_bounds"):
-        run(commands[-1:], empty_image())
-    with pytest.raises(InputError, match=r"command 5 .*before config_ld|command 5 .*before its config_ld"):
+    ready = [
+        isa.config_ex(),
+        isa.config_ld(stride_bytes=16),
+        isa.config_ld(stride_bytes=16, load_id=1),
+        isa.config_st(stride_bytes=16),
+    ]
+    with pytest.raises(InputError, match=r"command 4 \(loop_ws\) funct: loop_ws before its bounds"):
+        run(ready + commands[-1:], empty_image())
+    with pytest.raises(InputError, match=r"command 5 \(loop_ws\) funct: .*before config_ex"):
         run(commands, empty_image())
+    bounded = [commands[0], *commands[2:]]
+    with pytest.raises(InputError, match=r"command 8 \(loop_ws\).*before its configuration.*loop_ws_addresses_ab"):
+        run(ready + bounded, empty_image())
     tall = LoopMatmul(max_i=900, max_j=1, max_k=1, a_dram_addr=A_AT, b_dram_addr=0, a_dram_stride=0, b_dram_stride=0)
-    ready = [isa.config_ex(), isa.config_ld(stride_bytes=16), isa.config_st(stride_bytes=16)]
-    with pytest.raises(InputError, match=r"command 8 .*beyond the"):
+    with pytest.raises(InputError, match=r"command 4 \(loop_ws_bounds\) bounds: more than its half"):
         run(ready + loop_ws(tall), empty_image())
     empty = LoopMatmul(max_i=1, max_j=1, max_k=0, a_dram_addr=0, b_dram_addr=0, a_dram_stride=0, b_dram_stride=0)
-    with pytest.raises(InputError, match=r"loop_ws.max_k.*one block"):
-        run(loop_ws(empty), empty_image())
+    with pytest.raises(InputError, match=r"command 9 \(loop_ws\) bounds: .*one block"):
+        run(ready + loop_ws(empty), empty_image())
 
 
 @pytest.mark.skipif(not GROUND_TRUTH.exists(), reason=f"{GROUND_TRUTH} is absent")

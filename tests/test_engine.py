@@ -196,13 +196,16 @@ def test_trace_covers_the_asked_commands_in_order():
     assert [trace.units[unit] for unit in trace.unit[:4]] == ["load", "load", "execute", "execute"]
 
 
+CONFIGURED = (("0", "10004", "1000000000000"), ("0", "2", "40"), ("0", "100101", "40"), ("0", "100109", "40"))
+
+
 @pytest.mark.parametrize(
     ("commands", "named"),
     [
         ([("8", "0", "0")], r"command 0 \(loop_ws\) funct"),
         ([("9", "0", "100010000")], r"command 0 \(loop_ws_bounds\) bounds"),
         ([("9", "0", "100090008")], r"command 0 \(loop_ws_bounds\) bounds"),
-        ([("9", "0", "100010001"), ("8", "200", "0")], r"command 1 \(loop_ws\) activation"),
+        ([*CONFIGURED, ("9", "0", "100010001"), ("8", "200", "0")], r"command 5 \(loop_ws\) activation"),
         ([("x", "0", "0")], "command 0 funct"),
         ([("0", "0")], "command 0"),
         ([("3", "80000000", "0")], r"command 0 \(mvout\) funct"),

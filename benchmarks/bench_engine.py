@@ -15,6 +15,7 @@ import resource
 import time
 
 from mapper.program import layer_programs
+from model_ir.graph import Graph
 from simulator import isa
 from simulator.accelerator import Accelerator, Memory
 from simulator.accelerator_file import load_accelerator
@@ -101,9 +102,9 @@ def report(name: str, program: Program, accelerator: Accelerator, memory: Memory
     )
 
 
-def report_network(name: str, options: dict[str, int], accelerator: Accelerator) -> None:
+def report_network(network: Graph, accelerator: Accelerator) -> None:
     """Print the rate over all distinct layers of a network, its commands generated meanwhile."""
-    layers = layers_of(build(name, **options), accelerator)
+    layers = layers_of(network, accelerator)
     plans = schedule(layers, accelerator)
     works = {work_key(layer, plan): (layer, plan) for layer, plan in zip(layers, plans, strict=True) if layer.work}
     mapped = [(layer, plan.mapping if plan else None) for layer, plan in works.values()]
@@ -118,7 +119,7 @@ def report_network(name: str, options: dict[str, int], accelerator: Accelerator)
     spent, generating = time.process_time() - between, between - start
     rate = cycles / spent
     print(
-        f"{name}: {len(mapped)} distinct layers, {cycles} cycles, {rate / 1e6:.1f} million cycles/s "
+        f"{network.name}: {len(mapped)} distinct layers, {cycles} cycles, {rate / 1e6:.1f} million cycles/s "
         f"({generating / spent:.0%} of the time generates commands), "
         f"{rate / RTL_CYCLES_PER_SECOND:.0f} x the RTL under Verilator"
     )
@@ -132,8 +133,8 @@ def main() -> None:
     for latency, per_beat in ((15, 1), (40, 2), (100, 4)):
         memory = Memory(latency_cycles=latency, cycles_per_beat=per_beat)
         report(f"latency {latency:3d}, {per_beat} cycles a beat", program, accelerator, memory, 5)
-    for name, options in (("bert-base", {"seq": 512}), ("resnet50", {})):
-        report_network(name, options, accelerator)
+    report_network(build("bert-base", seq=512), accelerator)
+    report_network(build("resnet50"), accelerator)
     print(f"peak memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 
 

@@ -64,6 +64,7 @@ RULES: tuple[Rule, ...] = (
     Rule("downsample", "needs even numbers of columns and padding, and no dilated input", "{} columns"),
     Rule("pool", "beyond its field in config_st", "{}"),
     Rule("funct", "loop_conv_ws, and the machine has no unroller for it"),
+    Rule("max_pixels_per_row", "the engine does not time kernel columns sharing a row", "{} pixels"),
 )
 (
     OK,
@@ -107,6 +108,7 @@ RULES: tuple[Rule, ...] = (
     CONV_DOWNSAMPLE,
     CONV_POOL,
     NO_LOOP_CONV,
+    CONV_PIXELS,
 ) = range(len(RULES))
 
 NO_LIMIT = -1

@@ -14,11 +14,11 @@ from simulator.command_rules import (
     CONV_DOWNSAMPLE,
     CONV_NO_CONFIG,
     CONV_PADS,
+    CONV_PIXELS,
     CONV_POOL,
     LOOP_BOUND,
     LOOP_HALF,
     OK,
-    PIXELS,
     TRANSPOSE,
 )
 from simulator.engine_compile import bits
@@ -55,7 +55,7 @@ def _check_run(run, flags, words, machine):  # type: ignore[no-untyped-def]
     if bits(run, 5, 5) and bits(run, 4, 4):
         return TRANSPOSE, np.int64(2), np.int64(1)
     if bits(run, 15, 8) > 1:
-        return PIXELS, bits(run, 15, 8), np.int64(1)
+        return CONV_PIXELS, bits(run, 15, 8), np.int64(1)
     batches, pochs = bits(words[3], 63, 48), bits(words[3], 15, 0)
     krows, kcols, kchs = bits(words[4], 63, 48), bits(words[4], 47, 32), bits(words[4], 31, 16)
     orows, ocols = bits(words[6], 63, 48), bits(words[7], 15, 0)

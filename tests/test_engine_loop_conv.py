@@ -97,6 +97,7 @@ def changed(loop, **fields):
         ({"lpad": 9}, "padding exceeds"),
         ({"downsample": True}, "even numbers of columns"),
         ({"no_pool": False, "pool_size": 4}, "pool: beyond its field"),
+        ({"max_pixels_per_row": 2}, "kernel columns sharing a row"),
         ({"trans_input_3120": True, "trans_weight_0132": True}, "transposer"),
     ],
 )

@@ -17,7 +17,7 @@ import msgspec
 
 from model_ir.errors import InputError
 from simulator.accelerator import Memory
-from simulator.replay import RawCommand
+from simulator.raw_commands import RawCommand
 
 MAX_LINE_BYTES = 256 << 20
 """One row is held at a time; some six million commands fit."""

@@ -11,7 +11,7 @@ from model_ir.errors import InputError
 from simulator.accelerator import Accelerator
 from simulator.cost import Result
 from simulator.engine import simulate
-from simulator.replay import program_from_words
+from simulator.raw_commands import program_from_words
 from simulator.stream_values import output_digest
 from systolic.replay_rows import StreamRow
 

@@ -12,7 +12,7 @@ from simulator.accelerator import Accelerator, Memory
 from simulator.chrome_trace import ChromeTrace
 from simulator.engine import simulate
 from simulator.program import Program
-from simulator.replay import program_from_words
+from simulator.raw_commands import program_from_words
 from simulator.tracing import TraceChunk, Watcher
 from systolic.limits import TRACED_CYCLES
 from systolic.replay_rows import read_rows

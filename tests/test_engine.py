@@ -18,7 +18,7 @@ from simulator.engine import simulate
 from simulator.engine_kernel import DONE, REACHED, run, start
 from simulator.engine_state import new_machine
 from simulator.memory_state import new_memory
-from simulator.replay import replay
+from simulator.raw_commands import replay
 from simulator.serial import serial_cycles
 
 STREAMS = ROOT.parent / "shared" / "ground_truth" / "command_streams.jsonl.gz"

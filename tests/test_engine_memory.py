@@ -28,7 +28,7 @@ from simulator.memory_state import (
     later_run,
     new_memory,
 )
-from simulator.replay import program_from_words
+from simulator.raw_commands import program_from_words
 
 BUS, LINE = 16, 64
 BASE = 0x80000000

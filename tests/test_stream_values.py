@@ -13,7 +13,7 @@ from simulator_programs import BASE, ROOT, gemmini
 
 from simulator import isa
 from simulator.functional import execute
-from simulator.replay import program_from_words
+from simulator.raw_commands import program_from_words
 from simulator.stream_values import output_digest
 
 STREAMS = ROOT.parent / "shared" / "ground_truth" / "command_streams.jsonl.gz"

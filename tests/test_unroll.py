@@ -31,7 +31,7 @@ from model_ir.errors import InputError
 from simulator import isa
 from simulator.functional import execute
 from simulator.isa_loops import LoopMatmul, loop_conv_ws, loop_ws
-from simulator.replay import program_from_words
+from simulator.raw_commands import program_from_words
 from simulator.unroll import expand, expand_with_origin
 
 GROUND_TRUTH = Path(__file__).resolve().parents[2] / "shared" / "ground_truth" / "command_streams.jsonl.gz"

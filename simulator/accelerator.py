@@ -65,7 +65,12 @@ class Dma(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     requests_in_flight: int
     mvin_scale_latency_cycles: int
     mvin_scale_units: int = 4
-    """Elements a cycle that a mvin scale other than one passes (num_scale_units of mvin_scale_args, Configs.scala)."""
+    """Elements a cycle that a mvin scale other than one passes (num_scale_units of mvin_scale_args, Configs.scala); 0:
+    a pipeline for every column (num_scale_units = -1), which all rows pass."""
+    mvin_accumulator_scale_latency_cycles: int = 0
+    """Pipeline that rows of accumulator width pass on the way in (mvin_scale_acc_args, Configs.scala)."""
+    pixel_repeater: bool = True
+    """Whether input rows pass a register that can write a pixel several times (has_first_layer_optimizations)."""
     port_latency_cycles: int = 2
     """Buffers between the DMA and the memory port, each way (two TLBuffers, Scratchpad.scala)."""
 

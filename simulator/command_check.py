@@ -20,7 +20,7 @@ from simulator.program import Program
 from simulator.command_rules import (
     ACCUMULATOR, ACTIVATION, BLOCK_STRIDE, COLUMNS, C_STRIDE, DATAFLOW, FULL_WIDTH, GARBAGE_ADDRESS, IMAGE, LOAD_ID,
     NORM, NORM_COMMAND, NO_COMPUTE, NO_CONFIG_EX, NO_CONFIG_LD, NO_CONFIG_ST, NO_LIMIT,
-    NO_LOOP_CONV, NO_POOL, NO_PRELOAD, OK, ONE_DIMENSION, OPERAND, PIXELS, PIXELS_FIT, POOL, ROWS, SCRATCHPAD,
+    NO_LOOP_CONV, NO_POOL, NO_PRELOAD, OK, OPERAND, PIXELS_FIT, POOL, ROWS, SCRATCHPAD,
     STATS_ID, TRANSPOSE, UNKNOWN, raise_fault,
 )  # fmt: skip
 # isort: on
@@ -58,16 +58,14 @@ def _check_extent(address, extent, sp_rows, acc_rows):  # type: ignore[no-untype
 
 
 @njit(cache=True)
-def _check_config_ld(rs1, timed):  # type: ignore[no-untyped-def]
+def _check_config_ld(rs1):  # type: ignore[no-untyped-def]
     if bits(rs1, 4, 3) > 2:
         return LOAD_ID, bits(rs1, 4, 3), 2
-    if timed and bits(rs1, 15, 8) > 1:
-        return PIXELS, bits(rs1, 15, 8), 1
     return OK, 0, 0
 
 
 @njit(cache=True)
-def _check_config_st(rs1, has_pool, has_norm, timed):  # type: ignore[no-untyped-def]
+def _check_config_st(rs1, has_pool, has_norm):  # type: ignore[no-untyped-def]
     activation, stride, size = bits(rs1, 3, 2), bits(rs1, 5, 4), bits(rs1, 7, 6)
     if activation > 1 and not has_norm:
         return ACTIVATION, activation, 1
@@ -75,8 +73,6 @@ def _check_config_st(rs1, has_pool, has_norm, timed):  # type: ignore[no-untyped
         return NO_POOL, stride, 0
     if stride > 0 and size == 0:
         return POOL, 0, 1
-    if timed and stride == 0 and size > 0:
-        return ONE_DIMENSION, size, 0
     if size > 0 and bits(rs1, 55, 48) * bits(rs1, 63, 56) == 0:
         return IMAGE, 0, 1
     return OK, 0, 0
@@ -199,13 +195,13 @@ def first_fault(funct, rs1, rs2, machine, state, more):  # type: ignore[no-untyp
         f, code, value, limit = funct[i], OK, np.int64(0), np.int64(0)
         kind = bits(rs1[i], 1, 0)
         if f == 0 and kind == 1:
-            code, value, limit = _check_config_ld(rs1[i], timed)
+            code, value, limit = _check_config_ld(rs1[i])
             if code == OK:
                 which = bits(rs1[i], 4, 3)
                 shrink[which], block_stride[which] = bits(rs1[i], 2, 2), bits(rs1[i], 31, 16)
                 repeats[which] = bits(rs1[i], 15, 8)
         elif f == 0 and kind == 2:
-            code, value, limit = _check_config_st(rs1[i], has_pool, has_norm, timed)
+            code, value, limit = _check_config_st(rs1[i], has_pool, has_norm)
             st_ready = True
             pixels = bits(rs1[i], 55, 48) * bits(rs1[i], 63, 56) if bits(rs1[i], 7, 6) > 0 else np.int64(0)
         elif f == 0 and kind == 3:

@@ -17,11 +17,11 @@ from simulator.engine_state import (
     ACCUMULATOR_KEY, ENTRY, EXECUTE, E_ALLOCATED, E_A_HIGH, E_A_LOW, E_A_WRITES, E_B_HIGH, E_B_LOW, E_COMMAND, E_DEPS,
     E_FUNCT, E_RS1, E_RS2, E_SIZE, E_SOURCE, E_STARTED, FROM_CONV, FROM_MATMUL, FRONT_WIDTH, F_COMMAND, F_C_HEAD,
     F_FULL, F_NEXT, G_ALLOCATED, G_STATION_ACTIVE, HOST, H_ACTIVE, H_NEXT, H_UTIL_LD, LOAD, LOAD_QUEUE, L_HEAD, L_NEXT,
-    L_POPPED, L_TAIL, NEVER, PLAIN, P_ACC_BANK_SHIFT, P_DIM, P_EX_ENTRIES, P_LD_ENTRIES, P_LD_QUEUE, P_ST_ENTRIES,
-    P_ST_QUEUE, QUEUE_RING, STORE, STORE_QUEUE, S_A_STRIDE, S_A_T, S_BLOCK0, S_C_STRIDE, S_FREE_LD, S_HEAD_LD,
-    S_ISSUE_EX, S_ISSUE_LD, S_ISSUE_ST, S_LAST_BUSY, S_POOLED, S_SOLITARY, S_TAIL_LD, S_VALID, UNISSUED, UNROLLED,
-    UNROLLER, U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT, U_TIME, U_VARIANT, V_HEAD, V_NEXT, V_POPPED, V_TAIL, X_UQ_HEAD,
-    X_UQ_START, X_UQ_TAIL, X_U_NEXT, Y_COMMAND, Y_FUNCT, Y_OUT, Y_RS1, Y_RS2, Y_SIZE, Y_SOURCE,
+    L_POPPED, L_TAIL, NEVER, PLAIN, P_ACC_BANK_SHIFT, P_DIM, P_EX_ENTRIES, P_LD_ENTRIES, P_LD_QUEUE, P_SP_ROWS,
+    P_ST_ENTRIES, P_ST_QUEUE, QUEUE_RING, STORE, STORE_QUEUE, S_A_STRIDE, S_A_T, S_BLOCK0, S_C_STRIDE, S_FREE_LD,
+    S_HEAD_LD, S_ISSUE_EX, S_ISSUE_LD, S_ISSUE_ST, S_LAST_BUSY, S_PIXELS0, S_POOLED, S_SOLITARY, S_TAIL_LD, S_VALID,
+    UNISSUED, UNROLLED, UNROLLER, U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT, U_TIME, U_VARIANT, V_HEAD, V_NEXT, V_POPPED,
+    V_TAIL, X_UQ_HEAD, X_UQ_START, X_UQ_TAIL, X_U_NEXT, Y_COMMAND, Y_FUNCT, Y_OUT, Y_RS1, Y_RS2, Y_SIZE, Y_SOURCE,
 )  # fmt: skip
 # isort: on
 
@@ -59,6 +59,15 @@ def queue_of(funct, rs1):  # type: ignore[no-untyped-def]
     return EXECUTE
 
 
+@inlined
+def _first_copy(m, low, copies):  # type: ignore[no-untyped-def]
+    """Where the station takes a mvin of repeated pixels to begin: `copies` rows before, within half a scratchpad."""
+    if copies == 0 or low >= ACCUMULATOR_KEY:
+        return low
+    half = m[P_SP_ROWS] // 2
+    return most(low - copies, half if low > half else 0)
+
+
 @compiled
 def _ranges(m, e, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     """Fill the entry's two address ranges: opa [low, high) and opb [low, high)."""
@@ -87,6 +96,7 @@ def _ranges(m, e, funct, rs1, rs2):  # type: ignore[no-untyped-def]
         which = 0 if funct == 2 else (1 if funct == 1 else 2)
         stride = m[S_BLOCK0 + which]
         m[e + E_A_WRITES] = 1
+        low = _first_copy(m, low, m[S_PIXELS0 + which])
     m[e + E_A_LOW] = low
     m[e + E_A_HIGH] = low + (blocks - 1) * stride + bits(rs2, 63, 48)
     if funct == 3 and m[S_POOLED] and low >= ACCUMULATOR_KEY:

@@ -8,24 +8,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulator.engine_compile import bits, compiled, inlined, least
+from simulator.engine_compile import bits, compiled, inlined, least, most
 from simulator.engine_front import release, row_key
 from simulator.engine_port import READER, alone, answer_read, best_packet, enter_read, new_request, pass_alone
-from simulator.engine_rows import bank_of, credit, executing_on, may_write_accumulator
+from simulator.engine_rows import bank_of, copy_key, credit, executing_on, may_write_accumulator
 
 # isort: off
 from simulator.engine_state import (
-    ACC_BANK_BIT, C_BLOCK, C_SCALE, C_SHRINK, C_SIZE, C_STRIDE, D_ACCUMULATE, D_BLOCK, D_BYTES, D_OFFSET, D_REPEATS,
-    D_ROW, D_SCALED, D_SHIFT, D_TRACKER, D_WIDE, ENTRY, E_SIZE, E_STARTED, G_LOAD_ACTIVE, G_LOAD_DMA_WAIT,
-    G_LOAD_PAD_WAIT, G_RDMA_ACTIVE, G_RDMA_BYTES, G_RDMA_LATENCY, IN_FLIGHT, K_LEFT, K_SEEN, K_SIZE, K_SLOT, K_START,
-    K_VALID, LOAD, LOAD_CONFIG, LOAD_QUEUE, L_DONE_HEAD, L_HEAD, L_NEXT, L_POPPED, L_ROW, L_STATE, L_TAIL, L_TRACKED,
-    L_TRACKER, NEVER, N_ACC_WRITE, N_SP_WRITE, O_READ_BLOCKED, P_ACC_BYTES, P_BUS, P_DIM, P_IN_BYTES, P_IN_FLIGHT,
-    P_REQUEST, P_SP_QUEUE, P_TRACKED, QUEUE_RING, Q_ACCUMULATE, Q_ADDRESS, Q_BLOCK, Q_BYTES, Q_FROM, Q_LOCAL,
-    Q_REPEATS, Q_SCALED, Q_SIZE, Q_TIME, Q_TRACKER, Q_WIDE, READ_REQUEST, ROW_QUEUE, R_ACTIVE, R_ADDRESS, R_BEATS,
-    R_BYTES, R_DONE, R_HEAD, R_ISSUED, R_LEFT, R_NEXT, R_REQUESTS, R_TAIL, S_ISSUE_LD, TRACKER, U_FUNCT, U_RS1, U_RS2,
-    U_SIZE, U_SLOT, U_TIME, W_ACCUMULATES, W_ACC_BANK, W_ACC_TIME, W_BANK, W_LAST_TIME, W_TIME, Z_ACCUMULATE, Z_BLOCK,
-    Z_BYTES, Z_COLUMN, Z_COLUMNS, Z_HELD, Z_HELD_ACCUMULATE, Z_HELD_BYTES, Z_HELD_KEY, Z_HELD_LAST, Z_HELD_SINCE,
-    Z_LOCAL, Z_NEXT, Z_SINCE, Z_TRACKER, Z_VALID,
+    ACC_BANK_BIT, C_BLOCK, C_PIXELS, C_SCALE, C_SHRINK, C_SIZE, C_STRIDE, D_ACCUMULATE, D_BLOCK, D_BYTES, D_OFFSET,
+    D_PIXELS, D_REPEATS, D_ROW, D_SCALED, D_SHIFT, D_TRACKER, D_WIDE, ENTRY, E_SIZE, E_STARTED, G_LOAD_ACTIVE,
+    G_LOAD_DMA_WAIT, G_LOAD_PAD_WAIT, G_RDMA_ACTIVE, G_RDMA_BYTES, G_RDMA_LATENCY, IN_FLIGHT, K_LEFT, K_SEEN, K_SIZE,
+    K_SLOT, K_START, K_VALID, LOAD, LOAD_CONFIG, LOAD_QUEUE, L_DONE_HEAD, L_HEAD, L_NEXT, L_POPPED, L_ROW, L_STATE,
+    L_TAIL, L_TRACKED, L_TRACKER, NEVER, N_ACC_WRITE, N_SP_WRITE, O_READ_BLOCKED, P_ACC_BYTES, P_BUS, P_DIM,
+    P_IN_BYTES, P_IN_FLIGHT, P_REQUEST, P_SCALE_UNITS, P_SP_QUEUE, P_TRACKED, QUEUE_RING, Q_ACCUMULATE, Q_ADDRESS,
+    Q_BLOCK, Q_BYTES, Q_FROM, Q_LOCAL, Q_PIXELS, Q_REPEATS, Q_SCALED, Q_SIZE, Q_TIME, Q_TRACKER, Q_WIDE, READ_REQUEST,
+    ROW_QUEUE, R_ACTIVE, R_ADDRESS, R_BEATS, R_BYTES, R_DONE, R_HEAD, R_ISSUED, R_LEFT, R_NEXT, R_REQUESTS, R_TAIL,
+    S_ISSUE_LD, TRACKER, U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT, U_TIME, W_ACCUMULATES, W_ACC_BANK, W_ACC_TIME, W_BANK,
+    W_LAST_TIME, W_TIME, Z_ACCUMULATE, Z_BLOCK, Z_BYTES, Z_COLUMN, Z_COLUMNS, Z_HELD, Z_HELD_ACCUMULATE, Z_HELD_BYTES,
+    Z_HELD_COPIES, Z_HELD_KEY, Z_HELD_LAST, Z_HELD_SINCE, Z_LOCAL, Z_NEXT, Z_PIXELS, Z_SINCE, Z_TRACKER, Z_VALID,
 )  # fmt: skip
 # isort: on
 
@@ -45,6 +45,7 @@ def _configure(m, rs1, rs2):  # type: ignore[no-untyped-def]
     config = LOAD_CONFIG + bits(rs1, 4, 3) * C_SIZE
     m[config + C_STRIDE], m[config + C_SHRINK] = rs2, bits(rs1, 2, 2)
     m[config + C_BLOCK], m[config + C_SCALE] = bits(rs1, 31, 16), bits(rs1, 63, 32)
+    m[config + C_PIXELS] = most(bits(rs1, 15, 8), 1) - 1
 
 
 @compiled
@@ -62,6 +63,7 @@ def _send_row(m, t, funct, rs1, rs2):  # type: ignore[no-untyped-def]
         m[Z_LOCAL], m[Z_COLUMNS] = row_key(local) + m[L_ROW], columns
         m[Z_BLOCK], m[Z_TRACKER] = m[config + C_BLOCK], m[L_TRACKER]
         m[Z_BYTES], m[Z_ACCUMULATE] = columns * width, (local >> 31) & (local >> 30) & 1
+        m[Z_PIXELS] = m[config + C_PIXELS]
         m[Z_NEXT] = least(m[Z_NEXT], t + 1)
         return True
     if m[R_TAIL] - m[R_HEAD] >= m[P_SP_QUEUE] + 1:
@@ -70,8 +72,9 @@ def _send_row(m, t, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     m[q + Q_ADDRESS] = rs1 + m[L_ROW] * m[config + C_STRIDE]
     m[q + Q_BYTES], m[q + Q_LOCAL] = columns * width, row_key(local) + m[L_ROW]
     m[q + Q_TRACKER], m[q + Q_BLOCK], m[q + Q_WIDE] = m[L_TRACKER], m[config + C_BLOCK], wide
+    m[q + Q_PIXELS] = m[config + C_PIXELS]
     m[q + Q_REPEATS] = rows - 1 if m[config + C_STRIDE] == 0 else 0
-    m[q + Q_SCALED] = 1 if m[config + C_SCALE] != SCALE_ONE and not wide else 0
+    m[q + Q_SCALED] = 1 if m[P_SCALE_UNITS] and m[config + C_SCALE] != SCALE_ONE and not wide else 0
     m[q + Q_ACCUMULATE], m[q + Q_TIME] = (local >> 31) & (local >> 30) & 1, t
     m[R_TAIL] += 1
     m[R_NEXT] = least(m[R_NEXT], t + 1)
@@ -171,7 +174,7 @@ def _describe_answer(m, d, useful, shift):  # type: ignore[no-untyped-def]
     m[d + D_ROW] = m[q + Q_LOCAL] + m[q + Q_BLOCK] * (m[R_DONE] // row_bytes)
     m[d + D_OFFSET], m[d + D_TRACKER], m[d + D_BLOCK] = m[R_DONE] % row_bytes, m[q + Q_TRACKER], m[q + Q_BLOCK]
     m[d + D_WIDE], m[d + D_REPEATS], m[d + D_SCALED] = m[q + Q_WIDE], m[q + Q_REPEATS], m[q + Q_SCALED]
-    m[d + D_ACCUMULATE] = m[q + Q_ACCUMULATE]
+    m[d + D_ACCUMULATE], m[d + D_PIXELS] = m[q + Q_ACCUMULATE], m[q + Q_PIXELS]
 
 
 @compiled
@@ -233,27 +236,40 @@ def reader(m, memory, t):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def _write_zeros(m, t):  # type: ignore[no-untyped-def]
+    """Write the held block of zeros, or a copy of it for repeated pixels, in cycle `t` if its bank is free."""
+    key = copy_key(m, m[Z_HELD_KEY], m[Z_HELD_COPIES])
+    if key < 0:
+        m[Z_HELD_COPIES] -= 1
+        return
+    bank = bank_of(m, key)
+    taken = (m[W_TIME] == t and m[W_BANK] == bank) or (m[W_ACC_TIME] == t and m[W_ACC_BANK] == bank)
+    if taken or m[W_LAST_TIME] == t or executing_on(m, t, bank):
+        return
+    if bank >= ACC_BANK_BIT and not may_write_accumulator(m, t, bank, key, m[Z_HELD_ACCUMULATE]):
+        return
+    m[N_ACC_WRITE if bank >= ACC_BANK_BIT else N_SP_WRITE] += m[P_DIM]
+    if bank >= ACC_BANK_BIT:
+        m[W_ACC_TIME], m[W_ACC_BANK], m[W_ACCUMULATES] = t, bank, m[Z_HELD_ACCUMULATE]
+    else:
+        m[W_TIME], m[W_BANK] = t, bank
+    if m[Z_HELD_COPIES] > 0:
+        m[Z_HELD_COPIES] -= 1
+        return
+    m[Z_HELD] = 0
+    if m[Z_HELD_LAST] > 0:
+        credit(m, t, m[Z_HELD_LAST] - 1, m[Z_HELD_BYTES])
+
+
+@compiled
 def zero_writer(m, t):  # type: ignore[no-untyped-def]
     """One cycle of the zero writer: its held block goes to the bank if free, the next block takes its place."""
     if m[Z_HELD] and m[Z_HELD_SINCE] < t:
-        bank = bank_of(m, m[Z_HELD_KEY])
-        taken = (m[W_TIME] == t and m[W_BANK] == bank) or (m[W_ACC_TIME] == t and m[W_ACC_BANK] == bank)
-        if taken or m[W_LAST_TIME] == t or executing_on(m, t, bank):
-            taken = True
-        elif bank >= ACC_BANK_BIT:
-            taken = not may_write_accumulator(m, t, bank, m[Z_HELD_KEY], m[Z_HELD_ACCUMULATE])
-        if not taken:
-            m[Z_HELD] = 0
-            m[N_ACC_WRITE if bank >= ACC_BANK_BIT else N_SP_WRITE] += m[P_DIM]
-            if m[Z_HELD_LAST] > 0:
-                credit(m, t, m[Z_HELD_LAST] - 1, m[Z_HELD_BYTES])
-            if bank >= ACC_BANK_BIT:
-                m[W_ACC_TIME], m[W_ACC_BANK], m[W_ACCUMULATES] = t, bank, m[Z_HELD_ACCUMULATE]
-            else:
-                m[W_TIME], m[W_BANK] = t, bank
+        _write_zeros(m, t)
     if m[Z_VALID] and m[Z_SINCE] < t and not m[Z_HELD]:
         dim = m[P_DIM]
         m[Z_HELD], m[Z_HELD_SINCE], m[Z_HELD_ACCUMULATE] = 1, t, m[Z_ACCUMULATE]
+        m[Z_HELD_COPIES] = m[Z_PIXELS]
         m[Z_HELD_KEY] = m[Z_LOCAL] + m[Z_BLOCK] * (m[Z_COLUMN] // dim)
         m[Z_COLUMN] += dim
         m[Z_HELD_LAST] = 0

@@ -21,15 +21,15 @@ from simulator.memory_state import CACHED
 from simulator.engine_state import (
     ACCUMULATOR_KEY, ACC_BANK_BIT, ACKS, A_LEFT, A_MERGED, A_MOVED, A_OWN, A_PASSED, A_PENDING, BEAT_MERGED,
     BEAT_MOVED, BEAT_OWN, BEAT_PORT, BEAT_RING, D_ACCUMULATE, D_BEATS, D_BLOCK, D_BYTES, D_NUMBER, D_OFFSET,
-    D_PER_BEAT, D_READY, D_REPEATS, D_ROW, D_SCALED, D_SHIFT, D_SIZE, D_TRACKER, D_WIDE, G_RDMA_LATENCY,
-    G_WDMA_LATENCY, IN_FLIGHT, J_ACCUMULATE, J_BYTES, J_KEY, J_LAST, J_READY, J_REPEATS, J_SIZE, J_TRACKER, K_LEFT,
-    K_SEEN, K_SIZE, K_VALID, L_DONE_HEAD, NARROW, NARROW_DEPTH, NEVER, N_ACC_WRITE, N_SP_WRITE, P_ACC_BANK_SHIFT,
-    P_ACC_BYTES, P_ACC_PORTS, P_BUS, P_DIM, P_IN_BYTES, P_MEMORY_KIND, P_SCALE_LATENCY, P_SCALE_UNITS, P_SP_BANK_SHIFT,
-    P_SP_ROWS, RESPONSE, RESPONSES, ROWS, R_ACTIVE, R_MEMORY_FREE, R_NEXT, TRACKER, V_LAST_ACK, V_W_BEATS, V_W_LEFT,
-    V_W_NEXT, WIDE, WRITE_BANK, WRITE_RING, WRITE_TIME, W_ACCUMULATES, W_ACC_BANK, W_ACC_TIME, W_BANK, W_BUSY, W_FREE,
-    W_HEAD, W_HELD, W_LAST_TIME, W_MERGE_NEXT, W_NARROW_AT, W_NARROW_HEAD, W_NARROW_NEXT, W_NARROW_TAIL, W_NEXT,
-    W_PORT, W_PORT_NEXT, W_REPEATED, W_SCALE_FREE, W_SENT, W_SHARED, W_TAIL, W_TIME, W_WIDE_HEAD, W_WIDE_NEXT,
-    W_WIDE_TAIL,
+    D_PER_BEAT, D_PIXELS, D_READY, D_REPEATS, D_ROW, D_SCALED, D_SHIFT, D_SIZE, D_TRACKER, D_WIDE, G_RDMA_LATENCY,
+    G_WDMA_LATENCY, IN_FLIGHT, J_ACCUMULATE, J_BYTES, J_COPIES, J_KEY, J_LAST, J_PIXELS, J_READY, J_REPEATS, J_SIZE,
+    J_TRACKER, K_LEFT, K_SEEN, K_SIZE, K_VALID, L_DONE_HEAD, NARROW, NEVER, N_ACC_WRITE, N_SP_WRITE, P_ACC_BANK_SHIFT,
+    P_ACC_BYTES, P_ACC_PORTS, P_BUS, P_DIM, P_IN_BYTES, P_MEMORY_KIND, P_NARROW_CYCLES, P_NARROW_DEPTH,
+    P_SCALE_LATENCY, P_SCALE_UNITS, P_SP_BANK_SHIFT, P_SP_ROWS, P_WIDE_CYCLES, RESPONSE, RESPONSES, ROWS, R_ACTIVE,
+    R_MEMORY_FREE, R_NEXT, TRACKER, V_LAST_ACK, V_W_BEATS, V_W_LEFT, V_W_NEXT, WIDE, WRITE_BANK, WRITE_RING,
+    WRITE_TIME, W_ACCUMULATES, W_ACC_BANK, W_ACC_TIME, W_BANK, W_BUSY, W_FREE, W_HEAD, W_HELD, W_LAST_TIME,
+    W_MERGE_NEXT, W_NARROW_AT, W_NARROW_HEAD, W_NARROW_NEXT, W_NARROW_TAIL, W_NEXT, W_PORT, W_PORT_NEXT, W_REPEATED,
+    W_SCALED, W_SCALED_FROM, W_SCALED_UNTIL, W_SENT, W_SHARED, W_TAIL, W_TIME, W_WIDE_HEAD, W_WIDE_NEXT, W_WIDE_TAIL,
 )  # fmt: skip
 # isort: on
 
@@ -37,6 +37,7 @@ from simulator.engine_state import (
 BLOCKS_READS = 2
 SHARED_ENTRIES = 2
 OWN_ENTRIES = 2
+ENTRIES = 3
 
 
 @inlined
@@ -48,6 +49,17 @@ def bank_of(m, key):  # type: ignore[no-untyped-def]
     if key >= ACCUMULATOR_KEY:
         return ACC_BANK_BIT | ((key - ACCUMULATOR_KEY) >> m[P_ACC_BANK_SHIFT])
     return (key if key < m[P_SP_ROWS] else key % m[P_SP_ROWS]) >> m[P_SP_BANK_SHIFT]
+
+
+@inlined
+def copy_key(m, key, copy):  # type: ignore[no-untyped-def]
+    """Row that copy `copy` of a repeated pixel goes to, that many above `key`; -1 outside its half of the scratchpad
+    (PixelRepeater.scala).
+    """
+    if copy == 0:
+        return key
+    half = m[P_SP_ROWS] // 2
+    return key - copy if key - copy >= (half if key >= half else 0) else np.int64(-1)
 
 
 @inlined
@@ -215,7 +227,26 @@ def _scaler_ready(m, t):  # type: ignore[no-untyped-def]
     A row stays in it until its last repeat has an entry; entries and repeater hold four that are not written yet.
     """
     held = m[W_HELD] + (1 if m[W_NARROW_AT] == t else 0)
-    return held < NARROW_DEPTH and m[W_REPEATED] <= t
+    return held < m[P_NARROW_DEPTH] and m[W_REPEATED] <= t
+
+
+@compiled
+def _scaled(m, t):  # type: ignore[no-untyped-def]
+    """Cycle in which a row that needs scaling, in the input register from cycle `t` on, can be written.
+
+    Three entries share the units, whose arbiters go around all of their lanes: a row alone takes its own lanes and the
+    units' pipeline, and of rows behind each other three end together, before the next three begin.
+    """
+    lanes = (m[P_DIM] + m[P_SCALE_UNITS] - 1) // m[P_SCALE_UNITS]
+    alone = t + 4 + lanes + m[P_SCALE_LATENCY]
+    if m[W_SCALED] == 0 or alone > m[W_SCALED_UNTIL]:
+        m[W_SCALED], m[W_SCALED_FROM] = 0, alone
+    elif m[W_SCALED] == ENTRIES:
+        m[W_SCALED], m[W_SCALED_FROM] = 0, most(m[W_SCALED_FROM] + ENTRIES * (lanes + 1) + m[P_SCALE_LATENCY], alone)
+    ready = most(m[W_SCALED_FROM] + m[W_SCALED] * (lanes + 1), alone)
+    m[W_SCALED] += 1
+    m[W_SCALED_UNTIL] = ready + lanes - 1
+    return ready
 
 
 @compiled
@@ -225,25 +256,24 @@ def _hand_over(m, t):  # type: ignore[no-untyped-def]
     wide = m[d + D_WIDE]
     if not wide and not _scaler_ready(m, t):
         return False
-    if wide and m[W_WIDE_HEAD] != m[W_WIDE_TAIL]:
+    if wide and m[W_WIDE_TAIL] - m[W_WIDE_HEAD] >= m[P_WIDE_CYCLES]:
         return False
     row_bytes = _row_bytes(m, d)
     sent = least(m[W_SENT] + row_bytes - (m[d + D_OFFSET] if m[W_SENT] == 0 else 0), m[d + D_BYTES])
     last = sent == m[d + D_BYTES]
-    j = ROWS + (WIDE if wide else m[W_NARROW_TAIL] % NARROW) * J_SIZE
+    j = ROWS + (NARROW + m[W_WIDE_TAIL] % WIDE if wide else m[W_NARROW_TAIL] % NARROW) * J_SIZE
     m[j + J_KEY] = m[d + D_ROW] + m[d + D_BLOCK] * ((m[d + D_OFFSET] + m[W_SENT]) // row_bytes)
     m[j + J_TRACKER], m[j + J_REPEATS], m[j + J_ACCUMULATE] = m[d + D_TRACKER], m[d + D_REPEATS], m[d + D_ACCUMULATE]
     m[j + J_LAST], m[j + J_BYTES] = (m[d + D_BYTES] if last else 0), sent - m[W_SENT]
     # Into the input register; with the input scaler, also its entry and the pixel repeater.
-    m[j + J_READY] = t + (1 if wide else 3)
+    m[j + J_PIXELS] = m[j + J_COPIES] = m[d + D_PIXELS]
+    m[j + J_READY] = t + (m[P_WIDE_CYCLES] if wide else m[P_NARROW_CYCLES])
     if m[d + D_SCALED]:
-        lanes = (m[P_DIM] + m[P_SCALE_UNITS] - 1) // m[P_SCALE_UNITS]
-        start = most(t + 2, m[W_SCALE_FREE])
-        m[W_SCALE_FREE] = start + lanes
-        m[j + J_READY] = start + lanes + m[P_SCALE_LATENCY] + 1
+        m[j + J_READY] = _scaled(m, t)
     if wide:
+        if m[W_WIDE_HEAD] == m[W_WIDE_TAIL]:
+            m[W_WIDE_NEXT] = m[j + J_READY]
         m[W_WIDE_TAIL] += 1
-        m[W_WIDE_NEXT] = m[j + J_READY]
     else:
         if m[W_NARROW_HEAD] == m[W_NARROW_TAIL]:
             m[W_NARROW_NEXT] = most(m[j + J_READY], t + 1)
@@ -293,13 +323,17 @@ def may_write_accumulator(m, t, bank, key, accumulates):  # type: ignore[no-unty
 
 @compiled
 def _written(m, t, j, bank):  # type: ignore[no-untyped-def]
-    """Row `j` (or a repeat of it) is written in cycle `t`; returns whether that was its last repeat."""
+    """Row `j`, or a repeat of it or of its pixels, is written in cycle `t`; returns whether that was the last."""
     if bank >= ACC_BANK_BIT:
         m[W_ACC_BANK], m[W_ACC_TIME], m[W_ACCUMULATES] = bank, t, m[j + J_ACCUMULATE]
         m[N_ACC_WRITE] += m[j + J_BYTES]
     else:
         m[W_BANK], m[W_TIME] = bank, t
         m[N_SP_WRITE] += m[j + J_BYTES]
+    if m[j + J_COPIES] > 0:
+        m[j + J_COPIES] -= 1
+        return False
+    m[j + J_COPIES] = m[j + J_PIXELS]
     if m[j + J_REPEATS] > 0:
         m[j + J_REPEATS] -= 1
         return False
@@ -311,17 +345,21 @@ def _written(m, t, j, bank):  # type: ignore[no-untyped-def]
 @compiled
 def _write_narrow(m, t):  # type: ignore[no-untyped-def]
     j = ROWS + m[W_NARROW_HEAD] % NARROW * J_SIZE
-    key = m[j + J_KEY] + m[j + J_REPEATS]
-    bank = bank_of(m, key)
+    key = copy_key(m, m[j + J_KEY] + m[j + J_REPEATS], m[j + J_COPIES])
     m[W_NARROW_NEXT] = t + 1
-    if m[j + J_LAST] and m[j + J_REPEATS] == 0:
+    if key < 0:
+        m[j + J_COPIES] -= 1
+        return
+    bank = bank_of(m, key)
+    if m[j + J_LAST] and m[j + J_REPEATS] + m[j + J_COPIES] == 0:
         m[W_LAST_TIME] = t
     if executing_on(m, t, bank):
         return
     if bank >= ACC_BANK_BIT and not may_write_accumulator(m, t, bank, key, m[j + J_ACCUMULATE]):
         return
-    m[W_NARROW_AT] = t
-    m[W_HELD] -= 1
+    if m[j + J_COPIES] == 0:
+        m[W_NARROW_AT] = t
+        m[W_HELD] -= 1
     if _written(m, t, j, bank):
         m[W_NARROW_HEAD] += 1
         if m[W_NARROW_HEAD] == m[W_NARROW_TAIL]:
@@ -333,7 +371,7 @@ def _write_narrow(m, t):  # type: ignore[no-untyped-def]
 @compiled
 def _write_wide(m, t, narrow_waits):  # type: ignore[no-untyped-def]
     """Write the accumulator-wide row; the input scaler's rows go first to the accumulator, and when it reports."""
-    j = ROWS + WIDE * J_SIZE
+    j = ROWS + (NARROW + m[W_WIDE_HEAD] % WIDE) * J_SIZE
     key = m[j + J_KEY] + m[j + J_REPEATS]
     bank = bank_of(m, key)
     m[W_WIDE_NEXT] = t + 1
@@ -346,6 +384,8 @@ def _write_wide(m, t, narrow_waits):  # type: ignore[no-untyped-def]
     if _written(m, t, j, bank):
         m[W_WIDE_HEAD] += 1
         m[W_WIDE_NEXT] = NEVER
+        if m[W_WIDE_HEAD] != m[W_WIDE_TAIL]:
+            m[W_WIDE_NEXT] = most(t + 1, m[ROWS + (NARROW + m[W_WIDE_HEAD] % WIDE) * J_SIZE + J_READY])
 
 
 @compiled
@@ -356,7 +396,9 @@ def write_row(m, t):  # type: ignore[no-untyped-def]
     narrow_waits = False
     if m[W_NARROW_NEXT] <= t:
         j = ROWS + m[W_NARROW_HEAD] % NARROW * J_SIZE
-        narrow_waits = m[j + J_KEY] >= ACCUMULATOR_KEY or (m[j + J_LAST] > 0 and m[j + J_REPEATS] == 0)
+        narrow_waits = m[j + J_KEY] >= ACCUMULATOR_KEY or (
+            m[j + J_LAST] > 0 and m[j + J_REPEATS] + m[j + J_COPIES] == 0
+        )
         _write_narrow(m, t)
     if m[W_WIDE_NEXT] <= t:
         _write_wide(m, t, narrow_waits)

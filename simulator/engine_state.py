@@ -29,9 +29,9 @@ SLOTS = QUEUE_RING = TAG_RING = ITEMS = 64
 WRITE_RING = 2048
 RESPONSES = 1024
 BEAT_RING = 256
-NARROW = WIDE = 8
-"""Records of the rows in the input scaler; the one behind them is the accumulator's register."""
-NARROW_DEPTH = 5
+NARROW = WIDE = 32
+"""Records of the rows in the input scaler, and behind them of those in the accumulator's."""
+MOST_SCALE_CYCLES = NARROW - 4
 FRONT_WIDTH = 8
 MOST_IN_FLIGHT = 256
 MOST_ACC_BANKS = 16
@@ -44,8 +44,8 @@ STORE_RING = 128
     P_EX_ENTRIES, P_ST_ENTRIES, P_FRONT, P_FRONT_ENTRIES, P_ACC_SCALE, P_ACC_PORTS, P_SUB_BANKS, P_ACC_LATENCY,
     P_SCALE_LATENCY, P_SCALE_UNITS, P_GAP, P_TRACKED, P_IN_BYTES, P_ACC_BYTES, P_SP_QUEUE, P_TRACE_FROM, P_TRACE_TO,
     P_MEMORY_KIND, P_MEMORY_PORT, P_HAZARDS, P_SP_ROWS, P_ACC_ROWS, P_MAX_POOL,
-    P_NORM_LANES, P_NORM_LATENCY
-) = range(43)  # fmt: skip
+    P_NORM_LANES, P_NORM_LATENCY, P_WIDE_CYCLES, P_NARROW_CYCLES, P_NARROW_DEPTH
+) = range(46)  # fmt: skip
 
 # Front end (f): the host's commands up to the unrollers (times only, one ring of cycles a queue in `front`), then the
 # queues before LoopConv (`conv_queue`, A), LoopMatmul (`matmul_queue`, B) and the reservation station (`unrolled`, C).
@@ -59,8 +59,8 @@ Y_FUNCT, Y_RS1, Y_RS2, Y_COMMAND, Y_SOURCE, Y_IN, Y_OUT, Y_SIZE = range(8)
 (
     S_VALID, S_FREE_LD, S_FREE_EX, S_FREE_ST, S_HEAD_LD, S_HEAD_EX, S_HEAD_ST, S_TAIL_LD, S_TAIL_EX, S_TAIL_ST,
     S_ISSUE_LD, S_ISSUE_EX, S_ISSUE_ST, S_A_STRIDE, S_C_STRIDE, S_A_T, S_POOLED, S_BLOCK0, S_BLOCK1,
-    S_BLOCK2, S_LAST_BUSY, S_SOLITARY
-) = range(128, 150)  # fmt: skip
+    S_BLOCK2, S_LAST_BUSY, S_SOLITARY, S_PIXELS0, _, _
+) = range(128, 153)  # fmt: skip
 E_COMMAND, E_DEPS, E_A_LOW, E_A_HIGH, E_B_LOW, E_B_HIGH, E_A_WRITES, E_ALLOCATED, E_STARTED, E_FUNCT, \
     E_RS1, E_RS2, E_SOURCE, E_SIZE = range(14)  # fmt: skip
 
@@ -68,7 +68,7 @@ E_COMMAND, E_DEPS, E_A_LOW, E_A_HIGH, E_B_LOW, E_B_HIGH, E_A_WRITES, E_ALLOCATED
 (
     L_NEXT, L_HEAD, L_TAIL, L_POPPED, L_ROW, L_STATE, L_TRACKED, L_TRACKER, L_DONE_HEAD, L_DONE_TAIL
 ) = range(192, 202)  # fmt: skip
-C_STRIDE, C_SHRINK, C_BLOCK, C_SCALE, C_SIZE = range(5)
+C_STRIDE, C_SHRINK, C_BLOCK, C_SCALE, C_PIXELS, C_SIZE = range(6)
 K_VALID, K_SLOT, K_LEFT, K_START, K_SEEN, K_SIZE = range(6)
 
 # Reader (r): the row being requested; responses wait in `responses` until their beats arrive.
@@ -76,22 +76,24 @@ K_VALID, K_SLOT, K_LEFT, K_START, K_SEEN, K_SIZE = range(6)
     R_NEXT, R_HEAD, R_TAIL, R_ACTIVE, R_ADDRESS, R_LEFT, R_DONE, R_ROW, R_ISSUED, R_MEMORY_FREE,
     R_REQUESTS, R_BYTES, R_BEATS
 ) = range(256, 269)  # fmt: skip
-Q_ADDRESS, Q_BYTES, Q_LOCAL, Q_TRACKER, Q_BLOCK, Q_WIDE, Q_REPEATS, Q_SCALED, Q_ACCUMULATE, Q_TIME, Q_SIZE = range(11)
+Q_ADDRESS, Q_BYTES, Q_LOCAL, Q_TRACKER, Q_BLOCK, Q_WIDE, Q_REPEATS, Q_SCALED, Q_ACCUMULATE, Q_PIXELS, Q_TIME, \
+    Q_SIZE = range(12)  # fmt: skip
 D_READY, D_BEATS, D_PER_BEAT, D_NUMBER, D_SHIFT, D_BYTES, D_ROW, D_OFFSET, D_TRACKER, D_BLOCK, D_WIDE, D_REPEATS, \
-    D_SCALED, D_ACCUMULATE, D_SIZE = range(15)  # fmt: skip
+    D_SCALED, D_ACCUMULATE, D_PIXELS, D_SIZE = range(16)  # fmt: skip
 
 # The way of answers to the banks (w): responses at the port, in the shared buffer and in the merger; rows in the input
 # scaler (narrow) and in the accumulator's register (wide). Beats (a) are counted as they pass each place, their cycles
 # lie in `beat_port` and `beat_moved`, those of reads alone in `beat_own` and `beat_merged`. Zero writer (z).
 (
     W_NEXT, W_HEAD, W_TAIL, W_PORT, W_SHARED, W_PORT_NEXT, W_BUSY, W_FREE, W_SENT, W_MERGE_NEXT, W_NARROW_HEAD,
-    W_NARROW_TAIL, W_NARROW_NEXT, W_NARROW_AT, W_HELD, W_REPEATED, W_WIDE_HEAD, W_WIDE_TAIL, W_WIDE_NEXT, W_SCALE_FREE,
+    W_NARROW_TAIL, W_NARROW_NEXT, W_NARROW_AT, W_HELD, W_REPEATED, W_WIDE_HEAD, W_WIDE_TAIL, W_WIDE_NEXT, W_SCALED,
     W_BANK, W_TIME, W_ACC_BANK, W_ACC_TIME, W_ACCUMULATES, W_LAST_TIME, A_PASSED, A_LEFT, A_MOVED, A_PENDING, A_OWN,
-    A_MERGED, A_ACK_READY
-) = range(320, 353)  # fmt: skip
-J_KEY, J_READY, J_REPEATS, J_ACCUMULATE, J_TRACKER, J_LAST, J_BYTES, J_SIZE = range(8)
+    A_MERGED, A_ACK_READY, W_SCALED_FROM, W_SCALED_UNTIL
+) = range(320, 355)  # fmt: skip
+J_KEY, J_READY, J_REPEATS, J_ACCUMULATE, J_TRACKER, J_LAST, J_BYTES, J_PIXELS, J_COPIES, J_SIZE = range(10)
 Z_NEXT, Z_VALID, Z_SINCE, Z_LOCAL, Z_COLUMNS, Z_COLUMN, Z_BLOCK, Z_TRACKER, Z_BYTES, Z_ACCUMULATE, \
-    Z_HELD, Z_HELD_SINCE, Z_HELD_KEY, Z_HELD_LAST, Z_HELD_BYTES, Z_HELD_ACCUMULATE = range(384, 400)  # fmt: skip
+    Z_HELD, Z_HELD_SINCE, Z_HELD_KEY, Z_HELD_LAST, Z_HELD_BYTES, Z_HELD_ACCUMULATE, Z_PIXELS, \
+    Z_HELD_COPIES = range(384, 402)  # fmt: skip
 
 # Execute controller (x), unroller queue, command queue, tags, completions.
 (
@@ -185,7 +187,7 @@ _TABLES = (
     ("BEAT_MOVED", BEAT_RING, 1),
     ("BEAT_OWN", BEAT_RING, 1),
     ("BEAT_MERGED", BEAT_RING, 1),
-    ("ROWS", NARROW + 1, J_SIZE),
+    ("ROWS", NARROW + WIDE, J_SIZE),
     ("UNROLLER", 4, U_SIZE),
     ("COMMANDS", QUEUE_RING, U_SIZE),
     ("TAGS", TAG_RING, T_SIZE),
@@ -225,6 +227,8 @@ _START_IN_THE_PAST = (
 def _parameters(accelerator: Accelerator, memory: Memory, gap: int, trace: tuple[int, int]) -> dict[int, int]:
     array, dma, queues = accelerator.array, accelerator.dma, accelerator.queues
     pe_cycles = array.tile_latency_cycles + 1
+    # VectorScalarMultiplier.scala: an entry, or the stages of a pipeline.
+    scale_stages = 1 if dma.mvin_scale_units else dma.mvin_scale_latency_cycles
     normaliser = accelerator.normaliser
     return {
         P_DIM: accelerator.dim,
@@ -254,6 +258,9 @@ def _parameters(accelerator: Accelerator, memory: Memory, gap: int, trace: tuple
         P_ACC_PORTS: accelerator.accumulator.ports,
         P_SUB_BANKS: accelerator.accumulator.sub_banks,
         P_ACC_LATENCY: accelerator.accumulator.read_latency_cycles,
+        P_WIDE_CYCLES: 1 + dma.mvin_accumulator_scale_latency_cycles,
+        P_NARROW_CYCLES: 1 + scale_stages + int(dma.pixel_repeater),
+        P_NARROW_DEPTH: 1 + (3 if dma.mvin_scale_units else scale_stages) + int(dma.pixel_repeater),
         P_SCALE_LATENCY: dma.mvin_scale_latency_cycles,
         P_SCALE_UNITS: dma.mvin_scale_units,
         P_GAP: gap,

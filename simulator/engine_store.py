@@ -42,6 +42,8 @@ def _configure(m, t, rs1, rs2):  # type: ignore[no-untyped-def]
     m[V_STRIDE] = bits(rs2, 31, 0)
     m[G_STORE_POOLING] += (t if m[V_POOL_STEP] else 0) - (t if bits(rs1, 5, 4) else 0)
     m[V_POOL_STEP], m[V_POOL_SIZE] = bits(rs1, 5, 4), bits(rs1, 7, 6)
+    if m[V_POOL_SIZE] == 0 and m[V_POOL_STEP] == 0:
+        return
     m[V_POOL_UPPER], m[V_POOL_LEFT], m[V_POOL_DIM] = bits(rs1, 9, 8), bits(rs1, 11, 10), bits(rs1, 31, 24)
     m[V_POOL_ROWS], m[V_POOL_COLUMNS] = bits(rs1, 39, 32), bits(rs1, 47, 40)
     m[V_ROWS], m[V_COLUMNS] = bits(rs1, 55, 48), bits(rs1, 63, 56)
@@ -100,6 +102,8 @@ def _send_item(m, t, rs1, rs2):  # type: ignore[no-untyped-def]
 
 @compiled
 def _items_of(m, rs2):  # type: ignore[no-untyped-def]
+    if m[V_POOL_SIZE] and not m[V_POOL_STEP]:
+        return m[V_ROWS] * m[V_COLUMNS]
     if m[V_POOL_STEP]:
         return m[V_POOL_ROWS] * m[V_POOL_COLUMNS] * m[V_POOL_SIZE] * m[V_POOL_SIZE]
     return bits(rs2, 63, 48) * ((bits(rs2, 47, 32) + m[P_DIM] - 1) // m[P_DIM])

@@ -54,8 +54,6 @@ def check_conv(funct, rs1, rs2, machine, state):  # type: ignore[no-untyped-def]
 def _check_run(run, flags, words, machine):  # type: ignore[no-untyped-def]
     if bits(run, 5, 5) and bits(run, 4, 4):
         return TRANSPOSE, np.int64(2), np.int64(1)
-    if bits(run, 15, 8) > 1:
-        return CONV_PIXELS, bits(run, 15, 8), np.int64(1)
     batches, pochs = bits(words[3], 63, 48), bits(words[3], 15, 0)
     krows, kcols, kchs = bits(words[4], 63, 48), bits(words[4], 47, 32), bits(words[4], 31, 16)
     orows, ocols = bits(words[6], 63, 48), bits(words[7], 15, 0)
@@ -63,6 +61,9 @@ def _check_run(run, flags, words, machine):  # type: ignore[no-untyped-def]
     least = min(min(min(batches, pochs), min(krows, kcols)), min(min(kchs, orows), min(ocols, min(stride, dilation))))
     if least == 0:
         return LOOP_BOUND, np.int64(0), np.int64(1)
+    shared = bits(run, 15, 8) * min(machine[0], kchs)
+    if bits(run, 15, 8) > 1 and shared > machine[0]:
+        return CONV_PIXELS, shared, np.int64(machine[0])
     if bits(flags, 0, 0) == 0:
         code, value, limit = _check_pool(words)
         if code != OK:

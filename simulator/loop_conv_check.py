@@ -61,8 +61,8 @@ def _check_run(run, flags, words, machine):  # type: ignore[no-untyped-def]
     least = min(min(min(batches, pochs), min(krows, kcols)), min(min(kchs, orows), min(ocols, min(stride, dilation))))
     if least == 0:
         return LOOP_BOUND, np.int64(0), np.int64(1)
-    shared = bits(run, 15, 8) * min(machine[0], kchs)
-    if bits(run, 15, 8) > 1 and shared > machine[0]:
+    shared = bits(run, 15, 8) * min(machine[0], batches if bits(run, 5, 5) else kchs)
+    if shared > machine[0]:
         return CONV_PIXELS, shared, np.int64(machine[0])
     if bits(flags, 0, 0) == 0:
         code, value, limit = _check_pool(words)

@@ -61,7 +61,8 @@ def test_analytical_is_below_the_cycle_engine(data: st.DataObject) -> None:
     assert cost.cycles <= result.cycles
     assert cost.compute_cycles <= result.execute_busy_cycles
     assert cost.dram_read_bytes <= result.read_bytes
-    assert cost.dram_write_bytes == result.write_bytes
+    # The port counts whole beats, the model the bytes that are meant.
+    assert cost.dram_write_bytes <= result.write_bytes
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)

@@ -105,5 +105,6 @@ def test_loops_that_normalise_and_machines_without_the_unit_are_refused():
     with pytest.raises(InputError, match=r"command 1 \(config\) rs1\[1:0\]: normaliser"):
         timed([], load_accelerator("gemmini"))
     bounds = (9, 0, 1 << 32 | 1 << 16 | 1)
+    loads = [isa.config_ld(stride_bytes=16, load_id=load_id) for load_id in range(3)]
     with pytest.raises(InputError, match="unrolls no loop_ws that normalises"):
-        timed([isa.config_ex(), bounds, (8, SOFTMAX << 8, 0)])
+        timed([isa.config_ex(), *loads, bounds, (8, SOFTMAX << 8, 0)])

@@ -17,7 +17,7 @@ from reports.fidelity_plot import scatter_svg
 from systolic.fidelity import measured_rows, write_fidelity
 
 GROUND_TRUTH = ROOT.parent / "shared" / "ground_truth"
-FAMILIES = ("micro", "raw_ws", "raw_os", "tiled", "layers", "chip_micro", "chip_matmul", "soc_matmul")
+FAMILIES = ("micro", "raw_ws", "raw_os", "tiled", "layers", "chip_micro", "chip_matmul", "soc_matmul", "soc_conv")
 
 
 @cache

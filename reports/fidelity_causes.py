@@ -20,22 +20,23 @@ CAUSES: Final[tuple[Cause, ...]] = (
     Cause(
         title="Transaction numbers of writes",
         families=("layers",),
-        text="The second beat of a write that waits for a free number leaves a cycle early where the crossbar is held for it.",
+        text="The second beat of a write that waits for a free number leaves a cycle early where the crossbar is held"
+        " for it.",
         source="DMA.scala, xactBusy of StreamWriter",
     ),
     Cause(
         title="The host between calls",
         families=("soc_matmul", "soc_conv"),
-        text="The host driver is a count of instructions with one cost a missed line of code; its own loads and stores, and"
-        " what they put into the L2, are not simulated. Short calls, and first runs above all, are mostly host.",
+        text="The host driver is a count of instructions with one cost for a line of code that is not cached; its own"
+        " loads and stores, and what they leave in the L2, are not simulated. Short calls, and first runs above all, are"
+        " mostly host.",
         source="gemmini.h of gemmini-rocc-tests, tiled_matmul_auto and tiled_conv_auto",
     ),
     Cause(
-        title="DRAM and replacement",
+        title="DRAM",
         families=("soc_matmul", "soc_conv"),
-        text="The measured DRAM's scheduler reorders requests and the L2 replaces by a free-running register: rows that miss"
-        " are answered in another order, and other lines are replaced.",
-        source="block-inclusivecache-sifive, Directory.scala",
+        text="The measured DRAM's scheduler is not known: here every bank serves requests in their order.",
+        source="simulator/accelerators/gemmini-soc.toml",
     ),
 )
 

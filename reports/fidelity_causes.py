@@ -28,8 +28,8 @@ CAUSES: Final[tuple[Cause, ...]] = (
         title="The host between calls",
         families=("soc_matmul", "soc_conv"),
         text="The host driver is a count of instructions with one cost for a line of code that is not cached; its own"
-        " loads and stores, and what they leave in the L2, are not simulated. Short calls, and first runs above all, are"
-        " mostly host.",
+        " loads and stores, and what they leave in the L2, are not simulated. Short calls, and first runs above all,"
+        " are mostly host.",
         source="gemmini.h of gemmini-rocc-tests, tiled_matmul_auto and tiled_conv_auto",
     ),
     Cause(

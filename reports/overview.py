@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from reports.record import RunRecord
 
 _LIMITS: Final = (
-    "Simulated cycles come from a cycle-level model of the machine with a fixed-latency memory, not from silicon.",
+    "Simulated cycles come from a cycle-level model of the machine and its memory, not from silicon.",
     "Energy is event counts times one energy per event from the accelerator's description: no leakage, no clock tree.",
     "The roofline's picture divides by the DRAM bytes really moved, so a layer that re-reads its operands stands "
     "further left than its compulsory traffic would put it; the tables' roofline cycles are of compulsory traffic.",

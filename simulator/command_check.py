@@ -18,10 +18,9 @@ from simulator.program import Program
 
 # isort: off
 from simulator.command_rules import (
-    ACCUMULATOR, ACTIVATION, BLOCK_STRIDE, COLUMNS, C_STRIDE, DATAFLOW, FULL_WIDTH, GARBAGE_ADDRESS, IMAGE, LOAD_ID,
-    NORM, NORM_COMMAND, NO_COMPUTE, NO_CONFIG_EX, NO_CONFIG_LD, NO_CONFIG_ST, NO_LIMIT,
-    NO_LOOP_CONV, NO_POOL, NO_PRELOAD, OK, OPERAND, PIXELS_FIT, POOL, ROWS, SCRATCHPAD,
-    STATS_ID, TRANSPOSE, UNKNOWN, raise_fault,
+    ACCUMULATOR, ACTIVATION, ADDEND, BLOCK_STRIDE, COLUMNS, C_STRIDE, DATAFLOW, FULL_WIDTH, GARBAGE_ADDRESS, IMAGE,
+    LOAD_ID, NORM, NORM_COMMAND, NO_COMPUTE, NO_CONFIG_EX, NO_CONFIG_LD, NO_CONFIG_ST, NO_LIMIT, NO_LOOP_CONV,
+    NO_POOL, NO_PRELOAD, OK, OPERAND, PIXELS_FIT, POOL, ROWS, SCRATCHPAD, STATS_ID, TRANSPOSE, UNKNOWN, raise_fault,
 )  # fmt: skip
 # isort: on
 
@@ -128,7 +127,7 @@ def _check_mvin(rs2, shrink, block_stride, repeats, machine):  # type: ignore[no
 @njit(cache=True)
 def _check_mvout(rs2, pixels, machine):  # type: ignore[no-untyped-def]
     """`pixels` of the accumulator are read whatever `rs2` says of rows, where it is not 0."""
-    dim, sp_rows, acc_rows, request_bytes, _, full_ok, _, _, _, has_norm, _, _ = machine
+    dim, sp_rows, acc_rows, request_bytes, _, full_ok, _, _, _, has_norm, _, _, _ = machine
     address = bits(rs2, 31, 0)
     if address == GARBAGE_WORD:
         return GARBAGE_ADDRESS, address, NO_LIMIT
@@ -184,7 +183,7 @@ def first_fault(funct, rs1, rs2, machine, state, more):  # type: ignore[no-untyp
     `state` (CHECK_SIZE,) is what the commands before have configured, and is brought up to date; an index below 0 is a
     preload among them. `more` commands follow, so the last preload's compute may be missing.
     """
-    _, _, _, _, _, _, has_ws, has_os, has_pool, has_norm, timed, has_conv = machine
+    _, _, _, _, _, _, has_ws, has_os, has_pool, has_norm, timed, has_conv, adds = machine
     shrink, block_stride = state[CHECK_SHRINK : CHECK_SHRINK + 3], state[CHECK_BLOCK : CHECK_BLOCK + 3]
     repeats = state[CHECK_REPEATS : CHECK_REPEATS + 3]
     a_stride, c_stride = state[CHECK_A_STRIDE], state[CHECK_C_STRIDE]
@@ -232,6 +231,8 @@ def first_fault(funct, rs1, rs2, machine, state, more):  # type: ignore[no-untyp
                 return pending, NO_COMPUTE, np.int64(f), np.int64(4)
             pending = np.int64(i)
             code, value, limit = _check_operand(rs1[i], 1, ws and b_t, machine)
+            if not ws and not adds and bits(rs1[i], 31, 0) != GARBAGE_WORD:
+                code, value, limit = ADDEND, bits(rs1[i], 31, 0), np.int64(GARBAGE_WORD)
             if code == OK:
                 code, value, limit = _check_result(rs2[i], ws, c_stride, machine)
         elif f == 4 or f == 5:
@@ -241,6 +242,8 @@ def first_fault(funct, rs1, rs2, machine, state, more):  # type: ignore[no-untyp
             code, value, limit = _check_operand(rs1[i], a_stride, a_t, machine)
             if code == OK:
                 code, value, limit = _check_operand(rs2[i], 1, (not ws) and b_t, machine)
+            if ws and not adds and bits(rs2[i], 31, 0) != GARBAGE_WORD:
+                code, value, limit = ADDEND, bits(rs2[i], 31, 0), np.int64(GARBAGE_WORD)
         elif f == 8 and not ex_ready:
             code, value, limit = NO_CONFIG_EX, np.int64(f), np.int64(NO_LIMIT)
         elif f == 8 and not st_ready:
@@ -288,6 +291,8 @@ def machine_limits(accelerator: Accelerator, *, timed: bool) -> tuple[int, ...]:
         int(accelerator.normaliser is not None),
         int(timed),
         int(accelerator.queues.front_queues > 3),
+        # ExecuteController.scala hardcodes the operand to garbage in a machine of one dataflow alone.
+        int(accelerator.array.adds_operand or len(accelerator.array.dataflows) > 1),
     )
 
 

@@ -6,6 +6,9 @@ from model_ir.errors import InputError
 from simulator.accelerator import Accelerator, Memory
 from simulator.engine_state import FRONT_WIDTH, MOST_ACC_BANKS, SLOTS
 
+MOST_SCRATCHPAD_BANKS = 62
+"""The banks read in a cycle are the bits of one signed word."""
+
 
 def check_machine(accelerator: Accelerator, memory: Memory, gap: int) -> None:
     """Raise InputError for what the engine's state cannot hold, or the RTL cannot be built as."""
@@ -20,6 +23,7 @@ def check_machine(accelerator: Accelerator, memory: Memory, gap: int) -> None:
         ("queues.front_queue_entries", queues.front_queue_entries, FRONT_WIDTH),
         ("queues.front_queues", queues.front_queues, 8),
         ("scratchpad.read_queue_cycles", accelerator.scratchpad.read_queue_cycles, 10),
+        ("scratchpad.banks", accelerator.scratchpad.banks, MOST_SCRATCHPAD_BANKS),
         ("array.matmuls_in_flight", accelerator.array.matmuls_in_flight, 32),
     )
     for field, value, limit in limits:
@@ -33,8 +37,7 @@ def check_machine(accelerator: Accelerator, memory: Memory, gap: int) -> None:
         raise InputError(f"{name}.array.columns", "the mesh must be square", value=accelerator.array.columns)
     if accelerator.dma.bus_bytes > accelerator.dma.request_bytes or bytes_per_row < 1:
         raise InputError(f"{name}.dma.bus_bytes", "wider than a request", value=accelerator.dma.bus_bytes)
-    if accelerator.accumulator.ports == 1:
-        _check_sub_banks(accelerator)
+    _check_memories(accelerator)
     for field, value, least in (
         ("queues.front_queues", queues.front_queues, 3),
         ("memory.latency_cycles", memory.latency_cycles, 1),
@@ -43,6 +46,23 @@ def check_machine(accelerator: Accelerator, memory: Memory, gap: int) -> None:
     ):
         if value < least:
             raise InputError(f"{name}.{field}", "too small", value=value, limit=least)
+
+
+def _check_memories(accelerator: Accelerator) -> None:
+    scratchpad, accumulator, dma = accelerator.scratchpad, accelerator.accumulator, accelerator.dma
+    if scratchpad.read_latency_cycles != 1:
+        # Scratchpad.scala: a SyncReadMem; what the array waits beyond it is scratchpad.read_queue_cycles.
+        path, problem = f"{accelerator.name}.scratchpad.read_latency_cycles", "the scratchpad's SRAM answers after one"
+        raise InputError(path, problem, value=scratchpad.read_latency_cycles, limit=1)
+    if accumulator.ports == 1:
+        _check_sub_banks(accelerator)
+    elif accumulator.sub_banks != 1:
+        path, problem = f"{accelerator.name}.accumulator.sub_banks", "an accumulator of two ports has no sub-banks"
+        raise InputError(path, problem, value=accumulator.sub_banks, limit=1)
+    if dma.requests_in_flight == 1 and dma.request_bytes > dma.bus_bytes:
+        # DMA.scala: a packet's own number counts as taken from its second beat on (xactBusy.andR): it waits for itself.
+        path, problem = f"{accelerator.name}.dma.requests_in_flight", "writes of several beats take two"
+        raise InputError(path, problem, value=1, limit=2)
 
 
 def _check_sub_banks(accelerator: Accelerator) -> None:

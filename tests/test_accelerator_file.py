@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Callable
+from copy import deepcopy
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ def _value(value: object) -> str:
 
 def changed(changes: dict[str, object]) -> dict[str, Any]:
     """Gemmini's table with `changes`, keyed by dotted path; None deletes."""
-    table = {key: dict(value) if isinstance(value, dict) else value for key, value in GEMMINI.items()}
+    table = deepcopy(GEMMINI)
     for dotted, value in changes.items():
         *outer, last = dotted.split(".")
         inner = table

@@ -67,7 +67,8 @@ def unroll(m, t):  # type: ignore[no-untyped-def]
     if not keep:
         m[X_UQ_HEAD] += 1
         m[S_ISSUE_EX] = least(m[S_ISSUE_EX], t)
-    if m[X_UQ_HEAD] != m[X_UQ_TAIL]:
+    # A full command queue wakes the unroller when a command leaves it.
+    if m[X_UQ_HEAD] != m[X_UQ_TAIL] and m[X_CQ_TAIL] - m[X_CQ_HEAD] < m[P_EX_QUEUE]:
         m[X_U_NEXT] = t + 1
 
 

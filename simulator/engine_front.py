@@ -17,11 +17,12 @@ from simulator.engine_state import (
     ACCUMULATOR_KEY, ENTRY, EXECUTE, E_ALLOCATED, E_A_HIGH, E_A_LOW, E_A_WRITES, E_B_HIGH, E_B_LOW, E_COMMAND, E_DEPS,
     E_FUNCT, E_RS1, E_RS2, E_SIZE, E_SOURCE, E_STARTED, FROM_CONV, FROM_MATMUL, FRONT_WIDTH, F_COMMAND, F_C_HEAD,
     F_FULL, F_NEXT, G_ALLOCATED, G_STATION_ACTIVE, HOST, H_ACTIVE, H_NEXT, H_UTIL_LD, LOAD, LOAD_QUEUE, L_HEAD, L_NEXT,
-    L_POPPED, L_TAIL, NEVER, PLAIN, P_ACC_BANK_SHIFT, P_DIM, P_EX_ENTRIES, P_LD_ENTRIES, P_LD_QUEUE, P_SP_ROWS,
-    P_ST_ENTRIES, P_ST_QUEUE, QUEUE_RING, STORE, STORE_QUEUE, S_A_STRIDE, S_A_T, S_BLOCK0, S_C_STRIDE, S_FREE_LD,
-    S_HEAD_LD, S_ISSUE_EX, S_ISSUE_LD, S_ISSUE_ST, S_LAST_BUSY, S_PIXELS0, S_POOLED, S_SOLITARY, S_TAIL_LD, S_VALID,
-    UNISSUED, UNROLLED, UNROLLER, U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT, U_TIME, U_VARIANT, V_HEAD, V_NEXT, V_POPPED,
-    V_TAIL, X_UQ_HEAD, X_UQ_START, X_UQ_TAIL, X_U_NEXT, Y_COMMAND, Y_FUNCT, Y_OUT, Y_RS1, Y_RS2, Y_SIZE, Y_SOURCE,
+    L_POPPED, L_TAIL, NEVER, PLAIN, P_ACC_BANK_SHIFT, P_DIM, P_EX_ENTRIES, P_EX_QUEUE, P_LD_ENTRIES, P_LD_QUEUE,
+    P_SP_ROWS, P_ST_ENTRIES, P_ST_QUEUE, QUEUE_RING, STORE, STORE_QUEUE, S_A_STRIDE, S_A_T, S_BLOCK0, S_C_STRIDE,
+    S_FREE_EX, S_FREE_LD, S_HEAD_LD, S_ISSUE_EX, S_ISSUE_LD, S_ISSUE_ST, S_LAST_BUSY, S_PIXELS0, S_POOLED, S_SOLITARY,
+    S_TAIL_LD, S_VALID, UNISSUED, UNROLLED, UNROLLER, U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT, U_TIME, U_VARIANT, V_HEAD,
+    V_NEXT, V_POPPED, V_TAIL, X_CQ_HEAD, X_CQ_TAIL, X_UQ_HEAD, X_UQ_START, X_UQ_TAIL, X_U_NEXT, Y_COMMAND, Y_FUNCT,
+    Y_OUT, Y_RS1, Y_RS2, Y_SIZE, Y_SOURCE,
 )  # fmt: skip
 # isort: on
 
@@ -202,8 +203,10 @@ def _enter(m, t, y, slot, queue):  # type: ignore[no-untyped-def]
     _note_station(m, t, before)
     m[G_ALLOCATED] += 1
     m[UNISSUED + queue * QUEUE_RING + m[S_TAIL_LD + queue] % QUEUE_RING] = slot
+    # One behind others issues after them, and one that waits is woken by `release`.
+    if deps == 0 and m[S_HEAD_LD + queue] == m[S_TAIL_LD + queue]:
+        m[S_ISSUE_LD + queue] = least(m[S_ISSUE_LD + queue], t + 1)
     m[S_TAIL_LD + queue] += 1
-    m[S_ISSUE_LD + queue] = least(m[S_ISSUE_LD + queue], t + 1)
 
 
 @compiled
@@ -226,6 +229,11 @@ def allocate(m, t, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
     if m[H_ACTIVE]:
         m[H_NEXT] = least(m[H_NEXT], t + 1)
     advance_front(m, funct, rs1, rs2, accepted)
+    if m[F_NEXT] <= t + 1 and m[S_FREE_EX] == 0:
+        y = UNROLLED + m[F_C_HEAD] % FRONT_WIDTH * Y_SIZE
+        if queue_of(m[y + Y_FUNCT], m[y + Y_RS1]) == EXECUTE:
+            # The next cycle would find the same; of the queues, this one's fullness names no stall.
+            m[F_NEXT], m[F_FULL] = NEVER, 1 + EXECUTE
 
 
 @inlined
@@ -277,8 +285,14 @@ def _push(m, queue, tail, slot, t):  # type: ignore[no-untyped-def]
 
 @compiled
 def _after_issue(m, t, slot, queue, config):  # type: ignore[no-untyped-def]
-    m[S_HEAD_LD + queue] += 1
-    m[S_ISSUE_LD + queue] = t + 1 if m[S_HEAD_LD + queue] != m[S_TAIL_LD + queue] else NEVER
+    head = m[S_HEAD_LD + queue] + 1
+    m[S_HEAD_LD + queue], m[S_ISSUE_LD + queue] = head, NEVER
+    # One that waits for another queue is woken by `release`.
+    if (
+        head != m[S_TAIL_LD + queue]
+        and m[ENTRY + m[UNISSUED + queue * QUEUE_RING + head % QUEUE_RING] * E_SIZE + E_DEPS] == 0
+    ):
+        m[S_ISSUE_LD + queue] = t + 1
     if config:
         release(m, t, slot, queue)
 
@@ -303,8 +317,12 @@ def issue(m, t):  # type: ignore[no-untyped-def]
         if slot >= 0 and m[X_UQ_START] < 2:
             _push(m, UNROLLER, m[X_UQ_TAIL] % 4, slot, t)
             m[X_UQ_TAIL] += 1
-            m[X_U_NEXT] = least(m[X_U_NEXT], t + 1)
+            if m[X_CQ_TAIL] - m[X_CQ_HEAD] < m[P_EX_QUEUE]:
+                m[X_U_NEXT] = least(m[X_U_NEXT], t + 1)
             _after_issue(m, t, slot, EXECUTE, False)
+            if m[X_UQ_TAIL] - m[X_UQ_HEAD] >= 2:
+                # The unroller wakes this queue when it takes a command.
+                m[S_ISSUE_EX] = NEVER
         elif slot >= 0 and m[X_UQ_TAIL] - m[X_UQ_HEAD] < 2:
             m[S_ISSUE_EX] = t + 1
     if m[S_ISSUE_ST] <= t:

@@ -22,12 +22,12 @@ from simulator.engine_state import (
     ACCUMULATOR_KEY, ACC_BANK_BIT, ACKS, A_LEFT, A_MERGED, A_MOVED, A_OWN, A_PASSED, A_PENDING, BEAT_MERGED,
     BEAT_MOVED, BEAT_OWN, BEAT_PORT, BEAT_RING, D_ACCUMULATE, D_BEATS, D_BLOCK, D_BYTES, D_NUMBER, D_OFFSET,
     D_PER_BEAT, D_PIXELS, D_READY, D_REPEATS, D_ROW, D_SCALED, D_SHIFT, D_SIZE, D_TRACKER, D_WIDE, G_RDMA_LATENCY,
-    G_WDMA_LATENCY, IN_FLIGHT, J_ACCUMULATE, J_BYTES, J_COPIES, J_KEY, J_LAST, J_PIXELS, J_READY, J_REPEATS, J_SIZE,
-    J_TRACKER, K_LEFT, K_SEEN, K_SIZE, K_VALID, L_DONE_HEAD, NARROW, NEVER, N_ACC_WRITE, N_SP_WRITE, P_ACC_BANK_SHIFT,
-    P_ACC_BYTES, P_ACC_PORTS, P_BUS, P_DIM, P_IN_BYTES, P_MEMORY_KIND, P_NARROW_CYCLES, P_NARROW_DEPTH,
-    P_SCALE_LATENCY, P_SCALE_UNITS, P_SP_BANK_SHIFT, P_SP_ROWS, P_WIDE_CYCLES, RESPONSE, RESPONSES, ROWS, R_ACTIVE,
-    R_MEMORY_FREE, R_NEXT, TRACKER, V_LAST_ACK, V_W_BEATS, V_W_LEFT, V_W_NEXT, WIDE, WRITE_BANK, WRITE_RING,
-    WRITE_TIME, W_ACCUMULATES, W_ACC_BANK, W_ACC_TIME, W_BANK, W_BUSY, W_FREE, W_HEAD, W_HELD, W_LAST_TIME,
+    G_WDMA_LATENCY, IN_FLIGHT, K_LEFT, K_SEEN, K_SIZE, K_VALID, L_DONE_HEAD, NARROW, NEVER, N_ACC_WRITE, N_SP_WRITE,
+    P_ACC_BANK_SHIFT, P_ACC_BYTES, P_ACC_PORTS, P_BUS, P_DIM, P_IN_BYTES, P_MEMORY_KIND, P_NARROW_CYCLES,
+    P_NARROW_DEPTH, P_SCALE_LATENCY, P_SCALE_UNITS, P_SP_BANK_SHIFT, P_SP_ROWS, P_WIDE_CYCLES, RESPONSE, RESPONSES,
+    ROWS, R_ACTIVE, R_MEMORY_FREE, R_NEXT, TRACKER, V_LAST_ACK, V_W_BEATS, V_W_LEFT, V_W_NEXT, WIDE, WRITE_BANK,
+    WRITE_RING, WRITE_TIME, WR_ACCUMULATE, WR_BYTES, WR_COPIES, WR_KEY, WR_LAST, WR_PIXELS, WR_READY, WR_REPEATS,
+    WR_SIZE, WR_TRACKER, W_ACCUMULATES, W_ACC_BANK, W_ACC_TIME, W_BANK, W_BUSY, W_FREE, W_HEAD, W_HELD, W_LAST_TIME,
     W_MERGE_NEXT, W_NARROW_AT, W_NARROW_HEAD, W_NARROW_NEXT, W_NARROW_TAIL, W_NEXT, W_PORT, W_PORT_NEXT, W_REPEATED,
     W_SCALED, W_SCALED_FROM, W_SCALED_UNTIL, W_SENT, W_SHARED, W_TAIL, W_TIME, W_WIDE_HEAD, W_WIDE_NEXT, W_WIDE_TAIL,
 )  # fmt: skip
@@ -261,22 +261,22 @@ def _hand_over(m, t):  # type: ignore[no-untyped-def]
     row_bytes = _row_bytes(m, d)
     sent = least(m[W_SENT] + row_bytes - (m[d + D_OFFSET] if m[W_SENT] == 0 else 0), m[d + D_BYTES])
     last = sent == m[d + D_BYTES]
-    j = ROWS + (NARROW + m[W_WIDE_TAIL] % WIDE if wide else m[W_NARROW_TAIL] % NARROW) * J_SIZE
-    m[j + J_KEY] = m[d + D_ROW] + m[d + D_BLOCK] * ((m[d + D_OFFSET] + m[W_SENT]) // row_bytes)
-    m[j + J_TRACKER], m[j + J_REPEATS], m[j + J_ACCUMULATE] = m[d + D_TRACKER], m[d + D_REPEATS], m[d + D_ACCUMULATE]
-    m[j + J_LAST], m[j + J_BYTES] = (m[d + D_BYTES] if last else 0), sent - m[W_SENT]
+    j = ROWS + (NARROW + m[W_WIDE_TAIL] % WIDE if wide else m[W_NARROW_TAIL] % NARROW) * WR_SIZE
+    m[j + WR_KEY] = m[d + D_ROW] + m[d + D_BLOCK] * ((m[d + D_OFFSET] + m[W_SENT]) // row_bytes)
+    m[j + WR_TRACKER], m[j + WR_REPEATS], m[j + WR_ACCUMULATE] = m[d + D_TRACKER], m[d + D_REPEATS], m[d + D_ACCUMULATE]
+    m[j + WR_LAST], m[j + WR_BYTES] = (m[d + D_BYTES] if last else 0), sent - m[W_SENT]
     # Into the input register; with the input scaler, also its entry and the pixel repeater.
-    m[j + J_PIXELS] = m[j + J_COPIES] = m[d + D_PIXELS]
-    m[j + J_READY] = t + (m[P_WIDE_CYCLES] if wide else m[P_NARROW_CYCLES])
+    m[j + WR_PIXELS] = m[j + WR_COPIES] = m[d + D_PIXELS]
+    m[j + WR_READY] = t + (m[P_WIDE_CYCLES] if wide else m[P_NARROW_CYCLES])
     if m[d + D_SCALED]:
-        m[j + J_READY] = _scaled(m, t)
+        m[j + WR_READY] = _scaled(m, t)
     if wide:
         if m[W_WIDE_HEAD] == m[W_WIDE_TAIL]:
-            m[W_WIDE_NEXT] = m[j + J_READY]
+            m[W_WIDE_NEXT] = m[j + WR_READY]
         m[W_WIDE_TAIL] += 1
     else:
         if m[W_NARROW_HEAD] == m[W_NARROW_TAIL]:
-            m[W_NARROW_NEXT] = most(m[j + J_READY], t + 1)
+            m[W_NARROW_NEXT] = most(m[j + WR_READY], t + 1)
         m[W_NARROW_TAIL] += 1
         m[W_REPEATED] = t + 1 + m[d + D_REPEATS]
         m[W_HELD] += 1 + m[d + D_REPEATS]
@@ -325,39 +325,39 @@ def may_write_accumulator(m, t, bank, key, accumulates):  # type: ignore[no-unty
 def _written(m, t, j, bank):  # type: ignore[no-untyped-def]
     """Row `j`, or a repeat of it or of its pixels, is written in cycle `t`; returns whether that was the last."""
     if bank >= ACC_BANK_BIT:
-        m[W_ACC_BANK], m[W_ACC_TIME], m[W_ACCUMULATES] = bank, t, m[j + J_ACCUMULATE]
-        m[N_ACC_WRITE] += m[j + J_BYTES]
+        m[W_ACC_BANK], m[W_ACC_TIME], m[W_ACCUMULATES] = bank, t, m[j + WR_ACCUMULATE]
+        m[N_ACC_WRITE] += m[j + WR_BYTES]
     else:
         m[W_BANK], m[W_TIME] = bank, t
-        m[N_SP_WRITE] += m[j + J_BYTES]
-    if m[j + J_COPIES] > 0:
-        m[j + J_COPIES] -= 1
+        m[N_SP_WRITE] += m[j + WR_BYTES]
+    if m[j + WR_COPIES] > 0:
+        m[j + WR_COPIES] -= 1
         return False
-    m[j + J_COPIES] = m[j + J_PIXELS]
-    if m[j + J_REPEATS] > 0:
-        m[j + J_REPEATS] -= 1
+    m[j + WR_COPIES] = m[j + WR_PIXELS]
+    if m[j + WR_REPEATS] > 0:
+        m[j + WR_REPEATS] -= 1
         return False
-    if m[j + J_LAST]:
-        credit(m, t, m[j + J_TRACKER], m[j + J_LAST])
+    if m[j + WR_LAST]:
+        credit(m, t, m[j + WR_TRACKER], m[j + WR_LAST])
     return True
 
 
 @compiled
 def _write_narrow(m, t):  # type: ignore[no-untyped-def]
-    j = ROWS + m[W_NARROW_HEAD] % NARROW * J_SIZE
-    key = copy_key(m, m[j + J_KEY] + m[j + J_REPEATS], m[j + J_COPIES])
+    j = ROWS + m[W_NARROW_HEAD] % NARROW * WR_SIZE
+    key = copy_key(m, m[j + WR_KEY] + m[j + WR_REPEATS], m[j + WR_COPIES])
     m[W_NARROW_NEXT] = t + 1
     if key < 0:
-        m[j + J_COPIES] -= 1
+        m[j + WR_COPIES] -= 1
         return
     bank = bank_of(m, key)
-    if m[j + J_LAST] and m[j + J_REPEATS] + m[j + J_COPIES] == 0:
+    if m[j + WR_LAST] and m[j + WR_REPEATS] + m[j + WR_COPIES] == 0:
         m[W_LAST_TIME] = t
     if executing_on(m, t, bank):
         return
-    if bank >= ACC_BANK_BIT and not may_write_accumulator(m, t, bank, key, m[j + J_ACCUMULATE]):
+    if bank >= ACC_BANK_BIT and not may_write_accumulator(m, t, bank, key, m[j + WR_ACCUMULATE]):
         return
-    if m[j + J_COPIES] == 0:
+    if m[j + WR_COPIES] == 0:
         m[W_NARROW_AT] = t
         m[W_HELD] -= 1
     if _written(m, t, j, bank):
@@ -365,27 +365,27 @@ def _write_narrow(m, t):  # type: ignore[no-untyped-def]
         if m[W_NARROW_HEAD] == m[W_NARROW_TAIL]:
             m[W_NARROW_NEXT] = NEVER
         else:
-            m[W_NARROW_NEXT] = most(t + 1, m[ROWS + m[W_NARROW_HEAD] % NARROW * J_SIZE + J_READY])
+            m[W_NARROW_NEXT] = most(t + 1, m[ROWS + m[W_NARROW_HEAD] % NARROW * WR_SIZE + WR_READY])
 
 
 @compiled
 def _write_wide(m, t, narrow_waits):  # type: ignore[no-untyped-def]
     """Write the accumulator-wide row; the input scaler's rows go first to the accumulator, and when it reports."""
-    j = ROWS + (NARROW + m[W_WIDE_HEAD] % WIDE) * J_SIZE
-    key = m[j + J_KEY] + m[j + J_REPEATS]
+    j = ROWS + (NARROW + m[W_WIDE_HEAD] % WIDE) * WR_SIZE
+    key = m[j + WR_KEY] + m[j + WR_REPEATS]
     bank = bank_of(m, key)
     m[W_WIDE_NEXT] = t + 1
-    if m[j + J_LAST] and m[j + J_REPEATS] == 0:
+    if m[j + WR_LAST] and m[j + WR_REPEATS] == 0:
         m[W_LAST_TIME] = t
     if narrow_waits or executing_on(m, t, bank):
         return
-    if not may_write_accumulator(m, t, bank, key, m[j + J_ACCUMULATE]):
+    if not may_write_accumulator(m, t, bank, key, m[j + WR_ACCUMULATE]):
         return
     if _written(m, t, j, bank):
         m[W_WIDE_HEAD] += 1
         m[W_WIDE_NEXT] = NEVER
         if m[W_WIDE_HEAD] != m[W_WIDE_TAIL]:
-            m[W_WIDE_NEXT] = most(t + 1, m[ROWS + (NARROW + m[W_WIDE_HEAD] % WIDE) * J_SIZE + J_READY])
+            m[W_WIDE_NEXT] = most(t + 1, m[ROWS + (NARROW + m[W_WIDE_HEAD] % WIDE) * WR_SIZE + WR_READY])
 
 
 @compiled
@@ -395,9 +395,9 @@ def write_row(m, t):  # type: ignore[no-untyped-def]
         _advance(m, t)
     narrow_waits = False
     if m[W_NARROW_NEXT] <= t:
-        j = ROWS + m[W_NARROW_HEAD] % NARROW * J_SIZE
-        narrow_waits = m[j + J_KEY] >= ACCUMULATOR_KEY or (
-            m[j + J_LAST] > 0 and m[j + J_REPEATS] + m[j + J_COPIES] == 0
+        j = ROWS + m[W_NARROW_HEAD] % NARROW * WR_SIZE
+        narrow_waits = m[j + WR_KEY] >= ACCUMULATOR_KEY or (
+            m[j + WR_LAST] > 0 and m[j + WR_REPEATS] + m[j + WR_COPIES] == 0
         )
         _write_narrow(m, t)
     if m[W_WIDE_NEXT] <= t:

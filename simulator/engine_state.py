@@ -82,15 +82,16 @@ D_READY, D_BEATS, D_PER_BEAT, D_NUMBER, D_SHIFT, D_BYTES, D_ROW, D_OFFSET, D_TRA
     D_SCALED, D_ACCUMULATE, D_PIXELS, D_SIZE = range(16)  # fmt: skip
 
 # The way of answers to the banks (w): responses at the port, in the shared buffer and in the merger; rows in the input
-# scaler (narrow) and in the accumulator's register (wide). Beats (a) are counted as they pass each place, their cycles
-# lie in `beat_port` and `beat_moved`, those of reads alone in `beat_own` and `beat_merged`. Zero writer (z).
+# scaler (narrow) and in the accumulator's register (wide), each a record of `rows` (wr). Beats (a) are counted as they
+# pass each place, their cycles lie in `beat_port` and `beat_moved`, those of reads alone in `beat_own` and
+# `beat_merged`. Zero writer (z).
 (
     W_NEXT, W_HEAD, W_TAIL, W_PORT, W_SHARED, W_PORT_NEXT, W_BUSY, W_FREE, W_SENT, W_MERGE_NEXT, W_NARROW_HEAD,
     W_NARROW_TAIL, W_NARROW_NEXT, W_NARROW_AT, W_HELD, W_REPEATED, W_WIDE_HEAD, W_WIDE_TAIL, W_WIDE_NEXT, W_SCALED,
     W_BANK, W_TIME, W_ACC_BANK, W_ACC_TIME, W_ACCUMULATES, W_LAST_TIME, A_PASSED, A_LEFT, A_MOVED, A_PENDING, A_OWN,
     A_MERGED, A_ACK_READY, W_SCALED_FROM, W_SCALED_UNTIL
 ) = range(320, 355)  # fmt: skip
-J_KEY, J_READY, J_REPEATS, J_ACCUMULATE, J_TRACKER, J_LAST, J_BYTES, J_PIXELS, J_COPIES, J_SIZE = range(10)
+WR_KEY, WR_READY, WR_REPEATS, WR_ACCUMULATE, WR_TRACKER, WR_LAST, WR_BYTES, WR_PIXELS, WR_COPIES, WR_SIZE = range(10)
 Z_NEXT, Z_VALID, Z_SINCE, Z_LOCAL, Z_COLUMNS, Z_COLUMN, Z_BLOCK, Z_TRACKER, Z_BYTES, Z_ACCUMULATE, \
     Z_HELD, Z_HELD_SINCE, Z_HELD_KEY, Z_HELD_LAST, Z_HELD_BYTES, Z_HELD_ACCUMULATE, Z_PIXELS, \
     Z_HELD_COPIES = range(384, 402)  # fmt: skip
@@ -187,7 +188,7 @@ _TABLES = (
     ("BEAT_MOVED", BEAT_RING, 1),
     ("BEAT_OWN", BEAT_RING, 1),
     ("BEAT_MERGED", BEAT_RING, 1),
-    ("ROWS", NARROW + WIDE, J_SIZE),
+    ("ROWS", NARROW + WIDE, WR_SIZE),
     ("UNROLLER", 4, U_SIZE),
     ("COMMANDS", QUEUE_RING, U_SIZE),
     ("TAGS", TAG_RING, T_SIZE),

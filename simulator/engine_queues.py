@@ -6,6 +6,7 @@ when the next has room, an unroller's own command when the unroller takes it.
 
 from __future__ import annotations
 
+from simulator.engine_command_queue import head_seen, move_command, place, put_command, slot_free
 from simulator.engine_compile import compiled, inlined, least, most
 from simulator.engine_conv_front import at_conv, matmul_slot_free, pass_conv, unrolls_conv
 from simulator.engine_conv_state import CV_ACTIVE, CV_NEXT
@@ -14,7 +15,7 @@ from simulator.engine_conv_state import CV_ACTIVE, CV_NEXT
 from simulator.engine_state import (
     CONV_QUEUE, FRONT, FRONT_WIDTH, F_A_HEAD, F_A_TAIL, F_BASE, F_B_HEAD, F_B_TAIL, F_C_HEAD, F_C_TAIL, F_FULL, F_NEXT,
     F_READ, F_STARVED, HOST, H_ACTIVE, H_FREE, H_NEXT, MATMUL_QUEUE, NEVER, P_FRONT, P_FRONT_ENTRIES, P_GAP, UNROLLED,
-    Y_COMMAND, Y_FUNCT, Y_IN, Y_OUT, Y_RS1, Y_RS2, Y_SIZE, Y_SOURCE,
+    Y_FUNCT, Y_OUT,
 )  # fmt: skip
 # isort: on
 
@@ -33,45 +34,34 @@ def _read(m, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
     """
     ring, last, number = m[P_FRONT_ENTRIES], m[P_FRONT] - 3, m[F_READ]
     here, before, local = number % ring, (number + ring - 1) % ring, number - m[F_BASE]
-    y = CONV_QUEUE + number % FRONT_WIDTH * Y_SIZE
     time = m[FRONT + before] + m[P_GAP] + accepted[local]
     for stage in range(last + 1):
         if stage < last:
             left = m[FRONT + (stage + 1) * FRONT_WIDTH + here]
         else:
-            left = m[CONV_QUEUE + (number - ring) % FRONT_WIDTH * Y_SIZE + Y_OUT]
+            left = m[place(CONV_QUEUE, number - ring) + Y_OUT]
         if stage == 0:
             accepted[local] = time = most(most(time + 1, left + 1), 0)
         else:
             time = most(most(time + 1, m[FRONT + stage * FRONT_WIDTH + before] + 1), left + 1)
         m[FRONT + stage * FRONT_WIDTH + here] = time
-    m[y + Y_FUNCT], m[y + Y_RS1], m[y + Y_RS2] = funct[local], rs1[local], rs2[local]
-    m[y + Y_COMMAND], m[y + Y_SOURCE], m[y + Y_IN] = number, HOST, time
+    put_command(m, CONV_QUEUE, number, time, funct[local], rs1[local], rs2[local], number, HOST)
     m[F_A_TAIL] = m[F_READ] = number + 1
 
 
 @inlined
 def at_matmul(m):  # type: ignore[no-untyped-def]
     """First cycle in which LoopMatmul sees the command at the head of its queue."""
-    head = m[F_B_HEAD]
-    entered = m[MATMUL_QUEUE + head % FRONT_WIDTH * Y_SIZE + Y_IN]
-    return most(entered, m[MATMUL_QUEUE + (head - 1) % FRONT_WIDTH * Y_SIZE + Y_OUT]) + 1
+    return head_seen(m, MATMUL_QUEUE, m[F_B_HEAD])
 
 
 @compiled
 def _pass_on(m):  # type: ignore[no-untyped-def]
     """Move the plain command at the head of LoopMatmul's queue into the unrolled queue, which has room."""
-    b = MATMUL_QUEUE + m[F_B_HEAD] % FRONT_WIDTH * Y_SIZE
-    tail = m[F_C_TAIL]
-    time = most(
-        most(at_matmul(m), m[H_FREE]), m[UNROLLED + (tail - m[P_FRONT_ENTRIES]) % FRONT_WIDTH * Y_SIZE + Y_OUT] + 1
-    )
-    y = UNROLLED + tail % FRONT_WIDTH * Y_SIZE
-    for word in range(Y_IN):
-        m[y + word] = m[b + word]
-    m[y + Y_IN], m[b + Y_OUT] = time, time
+    time = most(most(at_matmul(m), m[H_FREE]), slot_free(m, UNROLLED, m[F_C_TAIL]))
+    move_command(m, time, MATMUL_QUEUE, m[F_B_HEAD], UNROLLED, m[F_C_TAIL])
     m[F_B_HEAD] += 1
-    m[F_C_TAIL] = tail + 1
+    m[F_C_TAIL] += 1
 
 
 @compiled
@@ -87,7 +77,7 @@ def advance_front(m, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
     while moved:
         moved = False
         while m[F_B_HEAD] != m[F_B_TAIL]:
-            held = unrolls(m[MATMUL_QUEUE + m[F_B_HEAD] % FRONT_WIDTH * Y_SIZE + Y_FUNCT])
+            held = unrolls(m[place(MATMUL_QUEUE, m[F_B_HEAD]) + Y_FUNCT])
             if m[H_ACTIVE] or held:
                 m[H_NEXT] = least(m[H_NEXT], at_matmul(m))
             if m[H_ACTIVE] or held or m[F_C_TAIL] - m[F_C_HEAD] >= ring:
@@ -95,7 +85,7 @@ def advance_front(m, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
             _pass_on(m)
             moved = True
         while m[F_A_HEAD] != m[F_A_TAIL]:
-            held = unrolls_conv(m[CONV_QUEUE + m[F_A_HEAD] % FRONT_WIDTH * Y_SIZE + Y_FUNCT])
+            held = unrolls_conv(m[place(CONV_QUEUE, m[F_A_HEAD]) + Y_FUNCT])
             if m[CV_ACTIVE] or held:
                 m[CV_NEXT] = least(m[CV_NEXT], at_conv(m))
             if m[CV_ACTIVE] or held or m[F_B_TAIL] - m[F_B_HEAD] >= ring:
@@ -114,8 +104,7 @@ def advance_front(m, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
     if m[F_FULL] == 0:
         m[F_NEXT] = NEVER
         if m[F_C_HEAD] != m[F_C_TAIL]:
-            entered = m[UNROLLED + m[F_C_HEAD] % FRONT_WIDTH * Y_SIZE + Y_IN]
-            m[F_NEXT] = most(entered, m[UNROLLED + (m[F_C_HEAD] - 1) % FRONT_WIDTH * Y_SIZE + Y_OUT]) + 1
+            m[F_NEXT] = head_seen(m, UNROLLED, m[F_C_HEAD])
 
 
 @inlined
@@ -127,9 +116,7 @@ def has_room(m):  # type: ignore[no-untyped-def]
 @compiled
 def emit(m, t, source, number, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     """An unroller puts a command into the unrolled queue in cycle `t`, for host command `number`."""
-    y = UNROLLED + m[F_C_TAIL] % FRONT_WIDTH * Y_SIZE
-    m[y + Y_FUNCT], m[y + Y_RS1], m[y + Y_RS2] = funct, rs1, rs2
-    m[y + Y_COMMAND], m[y + Y_SOURCE], m[y + Y_IN] = number, source, t
+    put_command(m, UNROLLED, m[F_C_TAIL], t, funct, rs1, rs2, number, source)
     m[F_C_TAIL] += 1
     if m[F_FULL] == 0 and m[F_C_TAIL] - m[F_C_HEAD] == 1:
         m[F_NEXT] = t + 1

@@ -48,7 +48,7 @@ def _rows(
         where = f"{path}:{2 * number + 2}"
         kind = cold.get("dataflow", "conv")
         try:
-            name, call = _call(family, cold)
+            name, call = call_of(family, cold)
             measured = [int(row["cycles"]) for row in (cold, warm)]
         except (KeyError, ValueError, TypeError) as error:
             raise InputError(where, "is not a row of this file", value=str(error)) from error
@@ -72,7 +72,7 @@ def _run(
     return run_conv(call, accelerator, code_cached=code_cached, after=earlier, at=PLACES)
 
 
-def _call(family: str, row: dict[str, str]) -> tuple[str, MatmulCall | ConvCall]:
+def call_of(family: str, row: dict[str, str]) -> tuple[str, MatmulCall | ConvCall]:
     """The row's name and the library's call behind it."""
     if family == "soc_matmul":
         flow = row["dataflow"]

@@ -19,6 +19,7 @@ from simulator.host_conv import conv_search, conv_stream, search_cycles
 from simulator.host_instructions import MATMUL
 from simulator.host_matmul import matmul_search, matmul_stream
 from simulator.soc import run_matmul
+from systolic.fidelity_soc import call_of
 
 TRUTH = ROOT.parent / "shared" / "ground_truth"
 BASE = 0x80000000
@@ -160,15 +161,6 @@ def conv_rows():
         return [{name: int(value) for name, value in row.items()} for row in csv.DictReader(lines)]
 
 
-def conv_call(row):
-    return ConvCall(
-        images=row["batches"], in_rows=row["input_dim"], in_columns=row["input_dim"],
-        in_channels=row["input_channels"], out_channels=row["output_channels"], kernel=row["kernel"],
-        stride=row["stride"], padding=row["padding"], pool_size=row["pool_size"], pool_stride=row["pool_stride"],
-        pool_padding=row["pool_padding"],
-    )  # fmt: skip
-
-
 def test_convolution_tiles_are_those_the_library_chose():
     names = (
         "batches",
@@ -180,9 +172,10 @@ def test_convolution_tiles_are_those_the_library_chose():
         "kernel_channels",
     )
     for row in conv_rows():
-        search = conv_search(conv_call(row), soc())
+        _, call = call_of("soc_conv", row)
+        search = conv_search(call, soc())
         assert search.sizes == tuple(row[name] for name in names)
-        assert search_cycles(conv_call(row), soc(), cycles_per_try=290) == 290 * search.tried
+        assert search_cycles(call, soc(), cycles_per_try=290) == 290 * search.tried
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,8 @@ from systolic.replay_compare import compared
 from systolic.replay_run import Replayed
 
 SHOWN_ROWS = 1000
+ALL_CAUSES_FROM_COLUMNS = 120
+"""A narrower terminal shows no requests and the largest cause of stalls alone; all stand in `--json`."""
 
 
 def print_json_lines(replayed: Iterable[Replayed]) -> None:
@@ -49,16 +51,18 @@ def print_tables(replayed: Iterable[Replayed], accelerator_name: str) -> None:
     """The first SHOWN_ROWS rows with cycles, traffic and stalls, then errors by family where cycles were measured."""
     rows: list[FidelityRow] = []
     notes: dict[str, None] = {}
-    table = Table("row", title=Text(printable(accelerator_name)))
-    for head in ("cycles", "measured", "error", "requests", "bytes", "busy"):
-        table.add_column(head, justify="right")
-    table.add_column("stalls by cause")
+    console = Console()
+    all_causes = console.width >= ALL_CAUSES_FROM_COLUMNS
+    table = Table(title=Text(printable(accelerator_name)), box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column("row", overflow="fold", min_width=12)
+    for head in ("cycles", "measured", "error", *(["requests"] if all_causes else []), "bytes", "busy"):
+        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column("stalls by cause" if all_causes else "stalls most")
     for one in replayed:
         rows.append(compared(one))
         notes |= dict.fromkeys(one.result.notes)
         if len(rows) <= SHOWN_ROWS:
-            table.add_row(*_cells(one, rows[-1]))
-    console = Console()
+            table.add_row(*_cells(one, rows[-1], all_causes))
     console.print(table)
     if len(rows) > SHOWN_ROWS:
         console.print(f"and {len(rows) - SHOWN_ROWS:,} rows more", highlight=False)
@@ -73,15 +77,18 @@ def print_families(rows: Sequence[FidelityRow]) -> None:
     Console().print(_family_table(rows))
 
 
-def _cells(replayed: Replayed, row: FidelityRow) -> tuple[Text, ...]:
+def _cells(replayed: Replayed, row: FidelityRow, all_causes: bool) -> tuple[Text, ...]:
     result = replayed.result
-    stalls = ", ".join(f"{cause} {count(cycles)}" for cause, cycles in result.stall_cycles.items() if cycles)
+    waits = [(cause, cycles) for cause, cycles in result.stall_cycles.items() if cycles]
+    if not all_causes:
+        waits = sorted(waits, key=lambda wait: -wait[1])[:1]
+    stalls = ", ".join(f"{cause} {count(cycles)}" for cause, cycles in waits)
     cells = (
         printable(row.name),
         count(row.cycles),
         UNMEASURED if row.measured_cycles is None else count(row.measured_cycles),
         UNMEASURED if row.error is None else f"{100 * row.error:+.2f} %",
-        count(result.read_requests + result.write_requests),
+        *([count(result.read_requests + result.write_requests)] if all_causes else []),
         count(result.read_bytes + result.write_bytes),
         f"{100 * result.execute_busy_cycles / result.cycles:.0f} %" if result.cycles else UNMEASURED,
         stalls,

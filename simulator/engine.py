@@ -130,7 +130,11 @@ def _run_pieces(
     for piece, more in pieces(programs):
         check_next(piece, accelerator, checked, first_index=known, more=more)
         _note_units(units, piece, known, span)
-        words = (piece.funct, piece.rs1.view(np.int64), piece.rs2.view(np.int64))
+        words = (
+            np.ascontiguousarray(piece.funct),
+            np.ascontiguousarray(piece.rs1).view(np.int64),
+            np.ascontiguousarray(piece.rs2).view(np.int64),
+        )
         accepted = np.zeros(len(piece), np.int64) if host_cycles is None else host_cycles.copy()
         m[F_MORE], m[F_BASE] = more, known
         t = cycles if known else start(m, *words, accepted)

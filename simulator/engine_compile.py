@@ -6,7 +6,11 @@ every call, and those atomic operations cost half of the run; `_nrt=False` leave
 
 from __future__ import annotations
 
-from numba import njit
+from typing import Any
+
+from numba import njit, types
+from numba.core.errors import TypingError
+from numba.extending import intrinsic, overload
 
 compiled = njit(cache=True, _nrt=False, nogil=True, error_model="numpy")
 inlined = njit(cache=True, _nrt=False, inline="always", error_model="numpy")
@@ -28,3 +32,29 @@ def least(one, other):  # type: ignore[no-untyped-def]
 def most(one, other):  # type: ignore[no-untyped-def]
     """The greater of two."""
     return one if one > other else other
+
+
+@intrinsic
+def _data(_context, array):  # type: ignore[no-untyped-def]
+    if array.layout != "C":
+        raise TypingError("only a contiguous array is as good as its pointer")
+
+    def code(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        made = context.make_array(signature.args[0])(context, builder, values[0])
+        return made.data
+
+    return types.CPointer(array.dtype)(array), code
+
+
+def pointer_to(array: Any) -> Any:
+    """What stands for a contiguous array in the engine's functions: compiled, its address; otherwise itself.
+
+    An array is handed on as seven words, and every index into it is compared with zero first; an address is one word,
+    and its indices, which the engine never takes from the end, are added to it as they are.
+    """
+    return array
+
+
+@overload(pointer_to, inline="always")
+def _pointer_to(array):  # type: ignore[no-untyped-def]  # noqa: ARG001
+    return lambda array: _data(array)

@@ -210,7 +210,7 @@ def _enter(m, t, y, slot, queue):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def allocate(m, t, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
+def allocate(m, t, host):  # type: ignore[no-untyped-def]
     """Cycle `t`: allocate the command at the head of the front end if its queue has a free entry."""
     y = UNROLLED + m[F_C_HEAD] % FRONT_WIDTH * Y_SIZE
     queue = queue_of(m[y + Y_FUNCT], m[y + Y_RS1])
@@ -228,7 +228,7 @@ def allocate(m, t, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
         m[F_COMMAND] = most(m[F_COMMAND], m[y + Y_COMMAND] + 1)
     if m[H_ACTIVE]:
         m[H_NEXT] = least(m[H_NEXT], t + 1)
-    advance_front(m, funct, rs1, rs2, accepted)
+    advance_front(m, host)
     if m[F_NEXT] <= t + 1 and m[S_FREE_EX] == 0:
         y = UNROLLED + m[F_C_HEAD] % FRONT_WIDTH * Y_SIZE
         if queue_of(m[y + Y_FUNCT], m[y + Y_RS1]) == EXECUTE:

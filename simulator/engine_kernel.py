@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulator.engine_compile import compiled, least, most
+from simulator.engine_compile import compiled, least, most, pointer_to
 from simulator.engine_conv_state import CV_EXECUTED, CV_NEXT
 from simulator.engine_decide import unroll
 from simulator.engine_execute import complete_execute, execute, fire_row, next_completion
@@ -21,7 +21,7 @@ from simulator.engine_store import complete_store, dispatch, store_controller, w
 
 # isort: off
 from simulator.engine_state import (
-    COMPUTING, ENTRY, EXECUTE, E_COMMAND, E_DEPS, E_SIZE, E_STARTED, F_BASE, F_COMMAND, F_FULL, F_LAST_EXECUTE,
+    COMPUTING, ENTRY, EXECUTE, E_COMMAND, E_DEPS, E_SIZE, E_STARTED, F_BASE, F_COMMAND, F_END, F_FULL, F_LAST_EXECUTE,
     F_LAST_OF, F_MORE, F_NEXT, F_STARVED, H_EXECUTED, H_NEXT, L_DONE_HEAD, L_NEXT, NEVER, O_NEXT, P_EX_ENTRIES,
     P_LD_ENTRIES, P_TRACE_FROM, P_TRACE_TO, QUEUE_RING, R_NEXT, STALLS, S_HEAD_EX, S_ISSUE_EX, S_ISSUE_LD, S_ISSUE_ST,
     S_LAST_BUSY, S_TAIL_EX, S_VALID, UNISSUED, V_DONE, V_D_NEXT, V_FIRED, V_ISSUED, V_LAST_ACK, V_NEXT, V_READY, V_SENT,
@@ -125,8 +125,8 @@ def _stream(m, t, until):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _last_execute(funct, rs1):  # type: ignore[no-untyped-def]
-    for index in range(funct.size - 1, -1, -1):
+def _last_execute(funct, rs1, count):  # type: ignore[no-untyped-def]
+    for index in range(count - 1, -1, -1):
         if funct[index] in (8, 15):
             return index
         if queue_of(funct[index], rs1[index]) == EXECUTE and funct[index] != 0:
@@ -135,9 +135,11 @@ def _last_execute(funct, rs1):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def start(m, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
+def start(machine, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
     """Offer the first commands; returns the first cycle to visit."""
-    advance_front(m, funct, rs1, rs2, accepted)
+    m = pointer_to(machine)
+    m[F_END] = m[F_BASE] + funct.size
+    advance_front(m, (pointer_to(funct), pointer_to(rs1), pointer_to(rs2), pointer_to(accepted)))
     first = least(m[F_NEXT], least(m[H_NEXT], m[CV_NEXT]))
     if first < NEVER:
         m[STALLS + ON_COMMAND] += first
@@ -146,7 +148,7 @@ def start(m, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def run(m, memory, t, until, trace, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
+def run(machine, behind, t, until, trace, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
     """Simulate cycles `t` to `until` - 1; returns (cycles, how it ended or number of the command it deadlocked at).
 
     `funct`, `rs1`, `rs2` (int64) hold the host's commands from number F_BASE on, `accepted` takes their cycles.
@@ -154,11 +156,21 @@ def run(m, memory, t, until, trace, funct, rs1, rs2, accepted):  # type: ignore[
     goes on from the returned cycle with them alone; an execute command must be among those that follow. DONE: the
     cycles of the whole stream.
     """
-    if m[F_LAST_OF] != m[F_BASE] + funct.size:
-        m[F_LAST_OF], m[F_LAST_EXECUTE] = m[F_BASE] + funct.size, m[F_BASE] + _last_execute(funct, rs1)
+    m = pointer_to(machine)
+    m[F_END] = m[F_BASE] + funct.size
+    if m[F_LAST_OF] != m[F_END]:
+        m[F_LAST_OF] = m[F_END]
+        m[F_LAST_EXECUTE] = m[F_BASE] + _last_execute(pointer_to(funct), pointer_to(rs1), funct.size)
+    host = (pointer_to(funct), pointer_to(rs1), pointer_to(rs2), pointer_to(accepted))
+    return _run(m, pointer_to(behind), t, until, trace, host)
+
+
+@compiled
+def _run(m, memory, t, until, trace, host):  # type: ignore[no-untyped-def]
+    """As `run`, its arrays by their pointers."""
     last_execute = np.int64(NEVER) if m[F_MORE] else m[F_LAST_EXECUTE]
     if m[F_STARVED]:
-        advance_front(m, funct, rs1, rs2, accepted)
+        advance_front(m, host)
     while True:
         if t >= until:
             return t, np.int64(REACHED)
@@ -166,9 +178,9 @@ def run(m, memory, t, until, trace, funct, rs1, rs2, accepted):  # type: ignore[
             return t, np.int64(PAUSED)
         m[X_UQ_START] = m[X_UQ_TAIL] - m[X_UQ_HEAD]
         if m[CV_NEXT] <= t:
-            loop_conv(m, t, funct, rs1, rs2, accepted)
+            loop_conv(m, t, host)
         if m[H_NEXT] <= t:
-            loop_matmul(m, t, funct, rs1, rs2, accepted)
+            loop_matmul(m, t, host)
         if m[W_NEXT] <= t:
             write_row(m, t)
         if m[Z_NEXT] <= t:
@@ -190,7 +202,7 @@ def run(m, memory, t, until, trace, funct, rs1, rs2, accepted):  # type: ignore[
         if m[L_NEXT] <= t:
             load_controller(m, t)
         if m[F_NEXT] <= t:
-            allocate(m, t, funct, rs1, rs2, accepted)
+            allocate(m, t, host)
         if m[S_ISSUE_EX] <= t or m[S_ISSUE_LD] <= t or m[S_ISSUE_ST] <= t:
             issue(m, t)
         next_execute = next_completion(m, t - 1)
@@ -211,7 +223,7 @@ def run(m, memory, t, until, trace, funct, rs1, rs2, accepted):  # type: ignore[
         if after > t + 1:
             m[STALLS + _cause(m, last_execute)] += after - t - 1
         t = after
-    commands = m[F_BASE] + funct.size
+    commands = m[F_END]
     stuck = m[F_COMMAND] if m[F_COMMAND] < commands else np.int64(DONE)
     if stuck == DONE and (m[S_VALID] or m[V_FIRED] != m[V_SENT] or m[V_ISSUED] != m[V_FIRED]):
         stuck = commands - 1

@@ -260,7 +260,7 @@ def _decide(m):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def loop_conv(m, t, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
+def loop_conv(m, t, host):  # type: ignore[no-untyped-def]
     """One cycle of LoopConv."""
     head = CONV_LOOP + m[CV_HEAD] * CR_SIZE
     taker, winner, hole = _consumer(m, t), _winner(m, t), on_a_hole(m)
@@ -286,6 +286,6 @@ def loop_conv(m, t, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
         _consume(m, t, taker)
     m[CV_NEXT] = t + 1 if moved else NEVER
     if winner != NOBODY or taker != NOBODY or over:
-        advance_front(m, funct, rs1, rs2, accepted)
+        advance_front(m, host)
     elif not moved and m[F_A_HEAD] != m[F_A_TAIL] and at_conv(m) > t:
         m[CV_NEXT] = least(m[CV_NEXT], at_conv(m))

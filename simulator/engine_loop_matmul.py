@@ -276,7 +276,7 @@ def _completions(m):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def loop_matmul(m, t, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
+def loop_matmul(m, t, host):  # type: ignore[no-untyped-def]
     """One cycle of LoopMatmul."""
     head = MATMUL_LOOP + m[H_HEAD] * J_SIZE
     everything = (1 << UNITS) - 1
@@ -308,6 +308,6 @@ def loop_matmul(m, t, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def
     moved = winner != NOBODY or taker != NOBODY or over or (news | skipped | begun) != 0
     m[H_NEXT] = t + 1 if moved else NEVER
     if taker != NOBODY or over:
-        advance_front(m, funct, rs1, rs2, accepted)
+        advance_front(m, host)
     elif not moved and m[F_B_HEAD] != m[F_B_TAIL] and at_matmul(m) > t:
         m[H_NEXT] = at_matmul(m)

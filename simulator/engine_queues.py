@@ -13,9 +13,9 @@ from simulator.engine_conv_state import CV_ACTIVE, CV_NEXT
 
 # isort: off
 from simulator.engine_state import (
-    CONV_QUEUE, FRONT, FRONT_WIDTH, F_A_HEAD, F_A_TAIL, F_BASE, F_B_HEAD, F_B_TAIL, F_C_HEAD, F_C_TAIL, F_FULL, F_NEXT,
-    F_READ, F_STARVED, HOST, H_ACTIVE, H_FREE, H_NEXT, MATMUL_QUEUE, NEVER, P_FRONT, P_FRONT_ENTRIES, P_GAP, UNROLLED,
-    Y_FUNCT, Y_OUT,
+    CONV_QUEUE, FRONT, FRONT_WIDTH, F_A_HEAD, F_A_TAIL, F_BASE, F_B_HEAD, F_B_TAIL, F_C_HEAD, F_C_TAIL, F_END, F_FULL,
+    F_NEXT, F_READ, F_STARVED, HOST, H_ACTIVE, H_FREE, H_NEXT, MATMUL_QUEUE, NEVER, P_FRONT, P_FRONT_ENTRIES, P_GAP,
+    UNROLLED, Y_FUNCT, Y_OUT,
 )  # fmt: skip
 # isort: on
 
@@ -27,11 +27,13 @@ def unrolls(funct):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _read(m, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
+def _read(m, host):  # type: ignore[no-untyped-def]
     """Pass the host's next command through the queues up to LoopConv's (or, in a machine without one, the first).
 
-    The command's place in `accepted`, for the cycle in which it comes in, holds the host's own cycles before it.
+    `host` is (funct, rs1, rs2, accepted) of the commands from number F_BASE to F_END - 1. The command's place in
+    `accepted`, for the cycle in which it comes in, holds the host's own cycles before it.
     """
+    funct, rs1, rs2, accepted = host
     ring, last, number = m[P_FRONT_ENTRIES], m[P_FRONT] - 3, m[F_READ]
     here, before, local = number % ring, (number + ring - 1) % ring, number - m[F_BASE]
     time = m[FRONT + before] + m[P_GAP] + accepted[local]
@@ -65,10 +67,10 @@ def _pass_on(m):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def advance_front(m, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
+def advance_front(m, host):  # type: ignore[no-untyped-def]
     """Determine every time in the front end that no longer depends on the future; sets when allocation may go on.
 
-    F_STARVED tells that a command behind `funct` might already have been on its way. A loop command, or a command
+    F_STARVED tells that a command behind those held might already have been on its way. A loop command, or a command
     that meets a loop being unrolled, waits at the head of the unroller's queue for `engine_loop_conv` or
     `engine_loop_matmul`.
     """
@@ -94,10 +96,10 @@ def advance_front(m, funct, rs1, rs2, accepted):  # type: ignore[no-untyped-def]
             moved = True
         m[F_STARVED] = 0
         while m[F_A_TAIL] - m[F_A_HEAD] < ring:
-            if m[F_READ] - m[F_BASE] == funct.size:
+            if m[F_READ] == m[F_END]:
                 m[F_STARVED] = 1
                 break
-            _read(m, funct, rs1, rs2, accepted)
+            _read(m, host)
             moved = True
     if m[CV_ACTIVE] and m[F_B_TAIL] - m[F_B_HEAD] < ring:
         m[CV_NEXT] = least(m[CV_NEXT], matmul_slot_free(m))

@@ -51,8 +51,8 @@ STORE_RING = 128
 # queues before LoopConv (`conv_queue`, A), LoopMatmul (`matmul_queue`, B) and the reservation station (`unrolled`, C).
 (
     F_COMMAND, F_NEXT, F_FULL, F_MORE, F_BASE, F_READ, F_STARVED, F_B_HEAD, F_B_TAIL, F_C_HEAD, F_C_TAIL,
-    F_A_HEAD, F_A_TAIL, F_LAST_OF, F_LAST_EXECUTE
-) = range(64, 79)  # fmt: skip
+    F_A_HEAD, F_A_TAIL, F_LAST_OF, F_LAST_EXECUTE, F_END
+) = range(64, 80)  # fmt: skip
 Y_FUNCT, Y_RS1, Y_RS2, Y_COMMAND, Y_SOURCE, Y_IN, Y_OUT, Y_SIZE = range(8)
 
 # Reservation station (s); queue numbers LOAD, EXECUTE, STORE. Slots of all queues share one numbering and one bit mask.

@@ -25,7 +25,7 @@ from reports.units import count, percent
 if TYPE_CHECKING:
     from reports.record import RunRecord
 
-_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:;"
+POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:;"
 
 
 def render_page(record: RunRecord) -> str:
@@ -34,11 +34,11 @@ def render_page(record: RunRecord) -> str:
 
     record = verified(record)
     plotly = get_plotlyjs()
-    script = "\n".join(_asset(name) for name in ("tables.js", "timeline.js", "page.js"))
-    return Template(_asset("page.html")).substitute(
+    script = "\n".join(asset(name) for name in ("tables.js", "timeline.js", "figures.js", "page.js"))
+    return Template(asset("page.html")).substitute(
         _content(record),
-        policy=f"{_POLICY} script-src {_hashes(plotly, script)}",
-        style=_asset("page.css"),
+        policy=f"{POLICY} script-src {script_hashes(plotly, script)}",
+        style=asset("page.css"),
         data=json_for_html(_data(record)),
         plotly=plotly,
         script=script,
@@ -118,11 +118,12 @@ def _fill(cause: str) -> str:
     return f"background:{stripes}var({cause_colour(cause)})"
 
 
-def _hashes(*scripts: str) -> str:
+def script_hashes(*scripts: str) -> str:
     """CSP source expressions for inline scripts; the template puts a script between its tags without other text."""
     digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
     return " ".join(f"'sha256-{digest}'" for digest in digests)
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """A file of the folder `assets`."""
     return resources.files("reports").joinpath("assets", name).read_text(encoding="utf-8")

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
 from simulator.accelerator import Accelerator
+
+Amount = TypeVar("Amount", float, npt.NDArray[np.float64])
+"""Counted events: of one run, or an array with an entry per run."""
 
 
 def energy_pj(
-    accelerator: Accelerator, *, macs: float, scratchpad_bytes: float, accumulator_bytes: float, dram_bytes: float
-) -> float:
+    accelerator: Accelerator, *, macs: Amount, scratchpad_bytes: Amount, accumulator_bytes: Amount, dram_bytes: Amount
+) -> Amount:
     """Dynamic energy in picojoules of `macs` multiply-accumulates and of bytes moved (both directions) at each memory.
 
     Event counts times energy per event, the method of Accelergy (Wu et al., ICCAD 2019) and of the survey's energy

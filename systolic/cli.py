@@ -9,7 +9,7 @@ import typer
 
 from systolic.limits import MAX_SIMULATED_CYCLES, TRACED_CYCLES
 from systolic.network import NetworkRequest
-from systolic.network_options import takes_network
+from systolic.network_options import takes_layer, takes_network
 from systolic.schedule_cache import default_cache_folder
 
 app = typer.Typer(
@@ -206,6 +206,35 @@ def simulate(
         if wanted:
             trace_streams(layer_streams(runs, machine, distinct_layers(runs)), machine, wanted, progress)
     print_simulations(runs, machine, checked=checked, commands=commands, as_json=as_json)
+
+
+@app.command()
+@takes_layer
+def mapspace(
+    layer: NetworkRequest,
+    accelerator: AcceleratorOption = "gemmini",
+    samples: Annotated[int, typer.Option("--samples", min=1, help="Legal mappings to draw.")] = 100_000,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the random draw.")] = 0,
+    time_limit: TimeLimitOption = 10.0,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="The page (default: runs/mapspace-LAYER-MACHINE.html).")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Sample a layer's legal mappings and show how their energy-delay products spread, the optimum and the heuristic.
+
+    LAYER `survey` stands for the layers of the published study that ours is compared with.
+    """
+    from systolic.mapspace_command import MapspaceRequest, mapspace_job
+    from systolic.show import print_mapspace
+    from systolic.terminal import stage_progress
+
+    request = MapspaceRequest(
+        layer=layer, accelerator=accelerator, samples=samples, seed=seed, time_limit_seconds=time_limit, out=out
+    )
+    with stage_progress() as progress:
+        page, studies = mapspace_job(request, progress)
+    print_mapspace(page, studies, as_json=as_json)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The options that say which network is meant, declared once for every command that takes MODEL."""
+"""The options that say which network is meant, declared once for every command that takes MODEL or LAYER."""
 
 from __future__ import annotations
 
@@ -34,16 +34,27 @@ _PARAMETERS: dict[str, tuple[Any, Any]] = {
 }
 
 
+_MODEL = typer.Argument(help="An ONNX or QONNX file, or a network of `systolic workloads`.", metavar="MODEL")
+_LAYER = typer.Argument(
+    help="NETWORK:NAME, a matmul I,K,J, or a convolution HxWxC,RxSxK[,sSTRIDE][,pPAD][,dDILATION][,gGROUPS][,nIMAGES].",
+    metavar="LAYER",
+)
+
+
 def takes_network(command: Callable[..., None]) -> Callable[..., None]:
-    """Give `command`, whose first parameter is `network: NetworkRequest`, MODEL and the options above in its place."""
+    """Give `command`, whose first parameter is a NetworkRequest, MODEL and the options above in its place."""
+    return _taking(command, _MODEL)
+
+
+def takes_layer(command: Callable[..., None]) -> Callable[..., None]:
+    """Give `command`, whose first parameter is a NetworkRequest whose model is a LAYER (`layer_request`), LAYER and the
+    options above in its place."""
+    return _taking(command, _LAYER)
+
+
+def _taking(command: Callable[..., None], argument: Any) -> Callable[..., None]:
     _, *own = inspect.signature(command, eval_str=True).parameters.values()
-    model = inspect.Parameter(
-        "model",
-        inspect.Parameter.KEYWORD_ONLY,
-        annotation=Annotated[
-            str, typer.Argument(help="An ONNX or QONNX file, or a network of `systolic workloads`.", metavar="MODEL")
-        ],
-    )
+    model = inspect.Parameter("model", inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[str, argument])
     options = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
         for name, (annotation, default) in _PARAMETERS.items()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mapper.schedule import Scheduled
     from mapper.value_check import ValueCheck
     from model_ir.graph import Graph
+    from reports.mapspace import MapspaceStudy
     from reports.record import RunRecord
     from simulator.accelerator import Accelerator
     from systolic.pipeline import LayerRun
@@ -168,6 +169,21 @@ def print_schedules(
             f"{row['solver_status']}, gap {row['solver_gap']:.1%}",
         )
     Console().print(table)
+
+
+def print_mapspace(page: Path, studies: Sequence[MapspaceStudy], *, as_json: bool) -> None:
+    """How the mappings of every studied layer spread, what is marked, and where the page lies."""
+    from reports.mapspace import study_as_json
+    from reports.mapspace_terminal import study_tables
+
+    if as_json:
+        print_json({"page": str(page), "layers": [study_as_json(study) for study in studies]})
+        return
+    console = Console()
+    for study in studies:
+        for table in study_tables(study):
+            console.print(table)
+    console.print(f"page: {page}", markup=False, soft_wrap=True)
 
 
 def print_simulations(

@@ -8,6 +8,7 @@ from itertools import product
 from time import perf_counter
 
 from mapper.heuristic import smallest_mapping
+from mapper.objective import Key, in_units, key_of
 from mapper.solve import Objective, Solve
 from model_ir.errors import InfeasibleError
 from simulator.accelerator import Accelerator
@@ -26,24 +27,24 @@ from simulator.mapping import (
 
 
 def exhaustive(
-    nest: ArrayNest, accelerator: Accelerator, *, objective: Objective = "cycles"
+    nest: ArrayNest, accelerator: Accelerator, *, objective: Objective = "latency"
 ) -> tuple[Mapping, Cost, Solve]:
     """The best of all legal mappings; raises InfeasibleError where none is. Time grows with the product of all loop
     sizes: for nests of a few hundred tiles."""
     started = perf_counter()
-    best: tuple[tuple[float, float], Mapping, Cost] | None = None
+    best: tuple[Key, Mapping, Cost] | None = None
     visited = 0
     for mapping in legal_mappings(nest, accelerator):
         visited += 1
         cost = analytical(nest, mapping, accelerator)
-        key = (cost.cycles, cost.dram_bytes) if objective == "cycles" else (cost.dram_bytes, cost.cycles)
+        key = key_of(cost, accelerator, objective)
         if best is None or key < best[0]:
             best = key, mapping, cost
     if best is None:
         check_legal(nest, smallest_mapping(nest, accelerator), accelerator)
         raise AssertionError("the smallest mapping is legal but was not visited")
     (first, second), mapping, cost = best
-    return mapping, cost, _solve(int(first), int(second), visited, perf_counter() - started)
+    return mapping, cost, _solve(objective, in_units(first, accelerator, objective), second, visited, started)
 
 
 def legal_mappings(nest: ArrayNest, accelerator: Accelerator) -> Iterator[Mapping]:
@@ -78,15 +79,16 @@ def _tiles(nest: ArrayNest, dim: int) -> Iterator[Tile]:
             yield tile
 
 
-def _solve(objective: int, tie_objective: int, visited: int, seconds: float) -> Solve:
+def _solve(minimised: Objective, objective: float, tie_objective: int, visited: int, started: float) -> Solve:
     return Solve(
         solver="exhaustive",
         status="optimal",
+        minimised=minimised,
         objective=objective,
         bound=objective,
         tie_objective=tie_objective,
         tie_bound=tie_objective,
-        wall_seconds=seconds,
+        wall_seconds=perf_counter() - started,
         branches=visited,
         conflicts=0,
     )

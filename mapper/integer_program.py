@@ -1,4 +1,4 @@
-"""The mapper's integer program: tile sizes, loop order, operand placement and dataflow by OR-tools CP-SAT.
+"""The mapper's integer program: tile sizes, loop order, operand placement and dataflow, on CP-SAT or HiGHS.
 
 One choice of pixel tile, one of output-channel tile and one plan (dataflow, order, placements, input-channel tile); the
 cost of a choice is the analytical model's, exactly. Products of two choices' numbers are one linear constraint per
@@ -12,10 +12,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import product
 from time import perf_counter
+from typing import get_args
 
 from mapper.heuristic import heuristic, smallest_mapping
-from mapper.mapping_program import Answer, least_bytes, least_cycles, solve_space, space_of
-from mapper.solve import Objective, Solve
+from mapper.mapping_space import Floor, floor_of, space_of
+from mapper.objective import Key, in_units, key_from, key_of
+from mapper.solve import Objective, Solve, SolverName
+from mapper.space_search import Answer, search
 from model_ir.errors import InfeasibleError, InputError
 from simulator.accelerator import Accelerator
 from simulator.analytical import analytical
@@ -23,8 +26,26 @@ from simulator.array_nest import ArrayNest
 from simulator.cost import Cost
 from simulator.mapping import Mapping, check_legal
 
-PROGRAM_VERSION = 2
+PROGRAM_VERSION = 3
 """To be raised when the same question may get another of several equally good answers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Question:
+    nest: ArrayNest
+    accelerator: Accelerator
+    objective: Objective
+    solver: SolverName
+    deadline: float
+    floor: Floor
+
+    @property
+    def floor_key(self) -> Key:
+        """What no mapping's key goes below."""
+        return key_from(self.floor.cycles, self.floor.bytes, self.floor.energy, self.objective)
+
+    def key(self, cost: Cost) -> Key:
+        return key_of(cost, self.accelerator, self.objective)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,57 +58,77 @@ def solve(
     nest: ArrayNest,
     accelerator: Accelerator,
     *,
-    objective: Objective = "cycles",
+    objective: Objective = "latency",
+    solver: SolverName = "cp-sat",
     time_limit_seconds: float = 10.0,
 ) -> tuple[Mapping, Solve]:
-    """The best mapping of `nest` and the evidence; `objective` first, the other of cycles and traffic among its optima.
+    """The best mapping of `nest` and the evidence; `objective` first, and among its optima traffic (latency) or latency
+    (everything else).
 
-    Never worse than Gemmini's heuristic. Raises InfeasibleError where not even the smallest tile fits, InputError for a
-    time limit that is not positive.
+    Never worse than Gemmini's heuristic. Raises InfeasibleError where not even the smallest tile fits, InputError for
+    an objective or solver that does not exist and a time limit that is not positive.
     """
+    for path, value, known in (("objective", objective, Objective), ("solver", solver, SolverName)):
+        if value not in get_args(known):
+            raise InputError(path, f"must be one of {', '.join(get_args(known))}", value=value)
     if not time_limit_seconds > 0:
         raise InputError("time_limit_seconds", "must be positive", value=time_limit_seconds)
     started = perf_counter()
+    question = _Question(
+        nest=nest,
+        accelerator=accelerator,
+        objective=objective,
+        solver=solver,
+        deadline=started + time_limit_seconds,
+        floor=floor_of(nest, accelerator),
+    )
     baseline = _baseline(nest, accelerator)
-    floor = _ordered(least_cycles(nest, accelerator), least_bytes(nest, accelerator), objective)
-    answers = _answers(nest, accelerator, objective, started + time_limit_seconds, baseline, floor)
+    answers = _answers(question, baseline)
     if baseline is None and all(answer.mapping is None for answer in answers):
         # Nothing fits, which this says, or the time was too short to find what does.
         mapping = smallest_mapping(nest, accelerator)
         check_legal(nest, mapping, accelerator)
         baseline = _Baseline(mapping=mapping, cost=analytical(nest, mapping, accelerator))
-    return _verdict(answers, baseline, objective, floor, perf_counter() - started)
+    return _verdict(question, answers, baseline, perf_counter() - started)
 
 
-def _answers(
-    nest: ArrayNest,
-    accelerator: Accelerator,
-    objective: Objective,
-    deadline: float,
-    baseline: _Baseline | None,
-    floor: tuple[int, int],
-) -> list[Answer]:
+def _answers(question: _Question, baseline: _Baseline | None) -> list[Answer]:
     """One program for every kernel tile, the whole kernel first: it is nearly always the best, and the others need only
     try to beat it. An answer without a mapping stands for what the time did not suffice for."""
+    nest, floor = question.nest, question.floor
     answers: list[Answer] = []
-    best: tuple[int, int] | None = None
+    best = question.key(baseline.cost) if baseline is not None else None
     for kernel in product(range(nest.kernel_rows, 0, -1), range(nest.kernel_columns, 0, -1)):
-        if best == floor:
+        if best == question.floor_key:
             break
-        if perf_counter() >= deadline:
-            answers.append(Answer(mapping=None, cost=None, bound=floor[0], tie_bound=floor[1], branches=0, conflicts=0))
+        if perf_counter() >= question.deadline:
+            first, second = question.floor_key
+            answers.append(Answer(mapping=None, cost=None, bound=first, tie_bound=second, branches=0, conflicts=0))
             break
-        limit = best[0] if best else int(baseline.cost.cycles) if baseline else None
-        space = space_of(nest, accelerator, kernel, limit if objective == "cycles" else None)
-        hint = baseline.mapping if baseline and best is None else None
-        answer = solve_space(space, objective, deadline, floor, hint=hint, to_beat=best)
+        space = space_of(nest, question.accelerator, kernel, question.objective, _cycles_limit(question, best))
+        answer = search(
+            space,
+            question.objective,
+            question.solver,
+            question.deadline,
+            floor,
+            hint=baseline.mapping if baseline is not None else None,
+            to_beat=best,
+        )
         if answer is None:
             continue
         answers.append(answer)
         if answer.cost is not None:
-            key = _key(answer.cost, objective)
+            key = question.key(answer.cost)
             best = key if best is None else min(best, key)
     return answers
+
+
+def _cycles_limit(question: _Question, best: Key | None) -> int | None:
+    """Cycles above which a mapping is worse than `best`, where the objective says so."""
+    if best is None or question.objective in ("traffic", "energy"):
+        return None
+    return best[0] if question.objective == "latency" else best[0] // question.floor.energy
 
 
 def _baseline(nest: ArrayNest, accelerator: Accelerator) -> _Baseline | None:
@@ -99,41 +140,33 @@ def _baseline(nest: ArrayNest, accelerator: Accelerator) -> _Baseline | None:
 
 
 def _verdict(
-    answers: list[Answer],
-    baseline: _Baseline | None,
-    objective: Objective,
-    floor: tuple[int, int],
-    seconds: float,
+    question: _Question, answers: list[Answer], baseline: _Baseline | None, seconds: float
 ) -> tuple[Mapping, Solve]:
-    """The best answer of all programs, or the heuristic's where that lies outside every program's space and is
-    better."""
+    """The best answer of all programs, or the heuristic's where no program has one as good."""
     candidates = [
-        (_key(answer.cost, objective), answer.mapping, "")
+        (question.key(answer.cost), answer.mapping, "")
         for answer in answers
         if answer.mapping is not None and answer.cost is not None
     ]
     if baseline is not None:
-        note = "Gemmini's heuristic: better than all that the program found"
-        candidates.append((_key(baseline.cost, objective), baseline.mapping, note))
-    (first, second), mapping, note = min(candidates, key=lambda candidate: candidate[0])
-    bound, tie_bound = min(((answer.bound, answer.tie_bound) for answer in answers), default=floor)
+        note = "Gemmini's heuristic: no better mapping was found"
+        candidates.append((question.key(baseline.cost), baseline.mapping, note))
+    key, mapping, note = min(candidates, key=lambda candidate: candidate[0])
+    bound = min([key, *((answer.bound, answer.tie_bound) for answer in answers)])
+
+    def units(first: int) -> float:
+        return in_units(first, question.accelerator, question.objective)
+
     return mapping, Solve(
-        solver="heuristic" if note else "cp-sat",
-        status="optimal" if (first, second) == (bound, tie_bound) else "feasible",
-        objective=first,
-        bound=min(first, bound),
-        tie_objective=second,
-        tie_bound=min(second, tie_bound),
+        solver="heuristic" if note else question.solver,
+        status="optimal" if key == bound else "feasible",
+        minimised=question.objective,
+        objective=units(key[0]),
+        bound=units(bound[0]),
+        tie_objective=key[1],
+        tie_bound=min(key[1], bound[1]),
         wall_seconds=seconds,
         branches=sum(answer.branches for answer in answers),
         conflicts=sum(answer.conflicts for answer in answers),
         note=note,
     )
-
-
-def _key(cost: Cost, objective: Objective) -> tuple[int, int]:
-    return _ordered(int(cost.cycles), cost.dram_bytes, objective)
-
-
-def _ordered(cycles: int, traffic: int, objective: Objective) -> tuple[int, int]:
-    return (cycles, traffic) if objective == "cycles" else (traffic, cycles)

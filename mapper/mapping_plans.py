@@ -60,6 +60,9 @@ class Plan:
     a_reloaded: bool
     b_reloaded: bool
     c_copies: int
+    updates: int
+    """Times that an output-stationary array updates the accumulator; 0 of a weight-stationary one, which does so for
+    every block of the reduction."""
 
     def numbers(self) -> tuple[int, ...]:
         """What decides between plans that cut the same loops, less being better; a reload multiplies by the other
@@ -73,13 +76,17 @@ class Plan:
             *(self.a_reloaded * number for number in self.a_traffic),
             *(self.b_reloaded * number for number in self.b_traffic),
             *self.fixed_traffic,
+            self.updates,
         )
 
 
-def plans(nest: ArrayNest, accelerator: Accelerator, kernel: tuple[int, int]) -> tuple[Plan, ...]:
-    """The plans under one kernel tile that no other plan matches or beats in every number."""
+def plans(
+    nest: ArrayNest, accelerator: Accelerator, kernel: tuple[int, int], *, every_dataflow: bool = False
+) -> tuple[Plan, ...]:
+    """The plans under one kernel tile that no other plan matches or beats in every number: of the fastest dataflow, or
+    of `every_dataflow` where more than cycles and traffic count."""
     groups: dict[tuple[bool, bool, Dataflow, Window], list[Plan]] = {}
-    for plan in _all_plans(nest, accelerator, kernel):
+    for plan in _all_plans(nest, accelerator, kernel, every_dataflow):
         if plan.fixed_rows <= accelerator.scratchpad_rows:
             key = (plan.pixels_cut, plan.channels_cut, plan.mapping.dataflow, plan.a_window)
             groups.setdefault(key, []).append(plan)
@@ -119,13 +126,12 @@ def plan_of(
     pixels_cut, channels_cut = cut
     kernel = (mapping.tile.kernel_rows, mapping.tile.kernel_columns)
     in_tile = in_channel_numbers(nest, accelerator, mapping.tile.in_channels)
-    counts = TileCounts(
-        pixels=1 + pixels_cut,
-        channels=1 + channels_cut,
-        reduction=(1 + in_tile["cut"])
+    reduction_tiles = (
+        ceil_div(nest.in_channels, mapping.tile.in_channels)
         * ceil_div(nest.kernel_rows, kernel[0])
-        * ceil_div(nest.kernel_columns, kernel[1]),
+        * ceil_div(nest.kernel_columns, kernel[1])
     )
+    counts = TileCounts(pixels=1 + pixels_cut, channels=1 + channels_cut, reduction=reduction_tiles)
     kernel_cut = kernel != (nest.kernel_rows, nest.kernel_columns)
     a_copies, b_copies, c_copies = copies(nest, counts, mapping)
     whole_a, whole_b = mapping.a_placement == "whole", mapping.b_placement == "whole"
@@ -157,17 +163,19 @@ def plan_of(
         a_reloaded=a_is_reloaded(counts, mapping),
         b_reloaded=b_is_reloaded(counts, mapping),
         c_copies=c_copies,
+        updates=(mapping.dataflow == "os") * reduction_tiles,
     )
 
 
-def _all_plans(nest: ArrayNest, accelerator: Accelerator, kernel: tuple[int, int]) -> Iterator[Plan]:
-    in_sizes = in_channel_options(nest, accelerator).sizes[:, 0].tolist()
+def _all_plans(
+    nest: ArrayNest, accelerator: Accelerator, kernel: tuple[int, int], every_dataflow: bool
+) -> Iterator[Plan]:
+    in_sizes = in_channel_options(nest, accelerator, every_dataflow=every_dataflow).sizes[:, 0].tolist()
     wholes = wholes_of(nest, accelerator)
     every_pixel = (nest.images, nest.out_rows, nest.out_columns)
-    # Traffic and rows are the same under every dataflow, and a weight-stationary block never takes more than the DIM
-    # cycles that every output-stationary one takes.
+    # Traffic and rows are the same under every dataflow, and the weight-stationary one is never slower.
     available = dataflows(nest, accelerator)
-    worthwhile: tuple[Dataflow, ...] = ("ws",) if "ws" in available else available
+    worthwhile: tuple[Dataflow, ...] = ("ws",) if "ws" in available and not every_dataflow else available
     for dataflow, placement, in_channels in product(worthwhile, PLACEMENTS, in_sizes):
         order, a_placement, b_placement = placement
         tile = replace(pixel_tile(nest, every_pixel, kernel), in_channels=in_channels)

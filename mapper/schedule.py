@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -18,7 +19,8 @@ import msgspec
 
 from mapper.heuristic import heuristic
 from mapper.integer_program import PROGRAM_VERSION, solve
-from mapper.solve import Objective, Solve
+from mapper.objective import in_units, key_of
+from mapper.solve import Objective, Solve, SolverName
 from model_ir.errors import InfeasibleError, InputError
 from simulator.accelerator import Accelerator
 from simulator.analytical import MODEL_VERSION, analytical
@@ -47,7 +49,8 @@ def schedule_layers(
     nests: Sequence[ArrayNest],
     accelerator: Accelerator,
     *,
-    objective: Objective = "cycles",
+    objective: Objective = "latency",
+    solver: SolverName = "cp-sat",
     time_limit_seconds: float = 10.0,
     workers: int | None = None,
     cache: MutableMapping[str, Any] | None = None,
@@ -61,7 +64,7 @@ def schedule_layers(
     """
     if workers is not None and workers < 1:
         raise InputError("workers", "must be at least 1", value=workers, limit=1)
-    keys = [content_key(nest, accelerator, objective) for nest in nests]
+    keys = [content_key(nest, accelerator, objective, solver) for nest in nests]
     distinct = dict(zip(keys, nests, strict=True))
     done: dict[str, Scheduled] = {}
 
@@ -75,7 +78,10 @@ def schedule_layers(
         if kept is not None:
             finish(key, kept)
     todo = {key: nest for key, nest in distinct.items() if key not in done}
-    for key, scheduled in _solved(todo, accelerator, objective, time_limit_seconds, workers or _cores()):
+    one = partial(
+        schedule, accelerator=accelerator, objective=objective, solver=solver, time_limit_seconds=time_limit_seconds
+    )
+    for key, scheduled in _solved(todo, one, workers or _cores()):
         if cache is not None and scheduled.solve.status == "optimal":
             cache[key] = to_json(scheduled)
         finish(key, scheduled)
@@ -83,10 +89,17 @@ def schedule_layers(
 
 
 def schedule(
-    nest: ArrayNest, accelerator: Accelerator, *, objective: Objective = "cycles", time_limit_seconds: float = 10.0
+    nest: ArrayNest,
+    accelerator: Accelerator,
+    *,
+    objective: Objective = "latency",
+    solver: SolverName = "cp-sat",
+    time_limit_seconds: float = 10.0,
 ) -> Scheduled:
     """The schedule of one nest."""
-    mapping, evidence = solve(nest, accelerator, objective=objective, time_limit_seconds=time_limit_seconds)
+    mapping, evidence = solve(
+        nest, accelerator, objective=objective, solver=solver, time_limit_seconds=time_limit_seconds
+    )
     try:
         baseline = heuristic(nest, accelerator)
     except InfeasibleError:
@@ -100,7 +113,7 @@ def schedule(
     )
 
 
-def content_key(nest: ArrayNest, accelerator: Accelerator, objective: Objective) -> str:
+def content_key(nest: ArrayNest, accelerator: Accelerator, objective: Objective, solver: SolverName = "cp-sat") -> str:
     """SHA-256 (hex) over all that decides a schedule: the nest but for where its elements lie, the machine but for its
     names and host, the versions of cost model, integer program and solver, and the objective."""
     shape = replace(
@@ -114,7 +127,8 @@ def content_key(nest: ArrayNest, accelerator: Accelerator, objective: Objective)
         part: getattr(accelerator, part)
         for part in ("array", "scratchpad", "accumulator", "dma", "memory", "queues", "energy")
     }
-    versions = {"model": MODEL_VERSION, "program": PROGRAM_VERSION, "ortools": version("ortools")}
+    library = {"cp-sat": "ortools", "highs": "scipy"}[solver]
+    versions = {"model": MODEL_VERSION, "program": PROGRAM_VERSION, library: version(library)}
     content = {"versions": versions, "objective": objective, "nest": shape, "machine": machine}
     return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
 
@@ -142,21 +156,20 @@ def _kept(nest: ArrayNest, accelerator: Accelerator, objective: Objective, plain
         cost = analytical(nest, kept.mapping, accelerator)
     except (InputError, InfeasibleError):
         return None
-    first, second = (cost.cycles, cost.dram_bytes) if objective == "cycles" else (cost.dram_bytes, cost.cycles)
-    same = cost == kept.cost and (kept.solve.objective, kept.solve.tie_objective) == (first, second)
+    first, second = key_of(cost, accelerator, objective)
+    claimed = (kept.solve.objective, kept.solve.tie_objective)
+    same = cost == kept.cost and claimed == (in_units(first, accelerator, objective), second)
     return kept if same else None
 
 
 def _solved(
-    todo: dict[str, ArrayNest], accelerator: Accelerator, objective: Objective, limit: float, workers: int
+    todo: dict[str, ArrayNest], one: Callable[[ArrayNest], Scheduled], workers: int
 ) -> Iterator[tuple[str, Scheduled]]:
-    """(key, Scheduled) of every nest as it is finished; on an error or interruption what has not begun is dropped."""
+    """(key, `one` of the nest) of every nest as it is finished; on an error or interruption what has not begun is
+    dropped."""
     pool = ThreadPoolExecutor(max_workers=workers)
     try:
-        keys: dict[Future[Scheduled], str] = {
-            pool.submit(schedule, nest, accelerator, objective=objective, time_limit_seconds=limit): key
-            for key, nest in todo.items()
-        }
+        keys: dict[Future[Scheduled], str] = {pool.submit(one, nest): key for key, nest in todo.items()}
         pending = set(keys)
         while pending:
             finished, pending = wait(pending, return_when=FIRST_COMPLETED)

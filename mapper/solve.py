@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Objective = Literal["cycles", "traffic"]
-"""What is minimised first; the other one decides among equals."""
+Objective = Literal["latency", "traffic", "energy", "energy_delay_product"]
+"""What is minimised first. Among equals, latency is decided by traffic, every other by latency."""
+
+SolverName = Literal["cp-sat", "highs"]
 
 Status = Literal["optimal", "feasible"]
 
@@ -15,17 +17,19 @@ Status = Literal["optimal", "feasible"]
 class Solve:
     """Answer and evidence of one solve, for every solver alike.
 
-    `objective` and `bound` are what was minimised first and its proven lower bound, `tie_objective` and `tie_bound`
-    what was minimised among its optima (cycles and bytes over the memory port, or bytes and cycles, by the chosen
-    `Objective`). `gap` is (objective - bound) / objective. `status` is "optimal" when both are proven.
+    `objective` and `bound` are what was minimised first, by `minimised`, and its proven lower bound; `tie_objective`
+    and `tie_bound` are what was minimised among its optima. Units: cycles (latency), bytes over the memory port
+    (traffic), pJ (energy), pJ times cycles (energy-delay product). `gap` is (objective - bound) / objective. `status`
+    is "optimal" when both are proven.
     """
 
     solver: str
     status: Status
-    objective: int
-    bound: int
-    tie_objective: int
-    tie_bound: int
+    minimised: Objective
+    objective: float
+    bound: float
+    tie_objective: float
+    tie_bound: float
     wall_seconds: float
     branches: int
     conflicts: int

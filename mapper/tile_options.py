@@ -53,11 +53,16 @@ class Options:
 
 
 def pixel_options(
-    nest: ArrayNest, accelerator: Accelerator, kernel: tuple[int, int], array_cycles_limit: int | None = None
+    nest: ArrayNest,
+    accelerator: Accelerator,
+    kernel: tuple[int, int],
+    array_cycles_limit: int | None = None,
+    *,
+    every_dataflow: bool = False,
 ) -> Options:
     """Tiles of (images, out_rows, out_columns) under a kernel tile of (kernel_rows, kernel_columns) that fit the
     accumulator with one block of channels and take at most `array_cycles_limit` cycles per weight block; perhaps
-    none."""
+    none. Output-stationary numbers count too where `every_dataflow` may be chosen."""
     images = _sizes_on_chip(nest.images, accelerator)
     images = images[nondominated([images, _tiles(nest.images, images)])]
     rows = _sizes_on_chip(nest.out_rows, accelerator)
@@ -67,19 +72,25 @@ def pixel_options(
     images, rows, columns = (axis.ravel() for axis in np.meshgrid(images, rows, columns, indexing="ij"))
     fitting = images * rows * columns <= accelerator.accumulator_rows
     images, rows, columns = images[fitting], rows[fitting], columns[fitting]
-    numbers = pixel_numbers(nest, accelerator, (images, rows, columns), kernel)
+    numbers = pixel_numbers(nest, accelerator, (images, rows, columns), kernel, every_dataflow=every_dataflow)
     sizes = np.stack((images, rows, columns), axis=1)
     if array_cycles_limit is not None:
-        good = numbers.get("os_cycles", numbers["ws_cycles"]) <= array_cycles_limit
+        good = _fastest(nest, accelerator, numbers) <= array_cycles_limit
         sizes, numbers = sizes[good], {name: column[good] for name, column in numbers.items()}
     return _options(sizes, numbers)
 
 
 def pixel_numbers(
-    nest: ArrayNest, accelerator: Accelerator, sizes: tuple[IntArray, IntArray, IntArray], kernel: tuple[int, int]
+    nest: ArrayNest,
+    accelerator: Accelerator,
+    sizes: tuple[IntArray, IntArray, IntArray],
+    kernel: tuple[int, int],
+    *,
+    every_dataflow: bool = False,
 ) -> dict[str, IntArray]:
     """Everything about pixel tiles `sizes` (images, out_rows, out_columns; arrays of equal length); a_* are per channel
-    of the input (per in_channels element where A is transposed)."""
+    of the input (per in_channels element where A is transposed). Output-stationary numbers only where that is the one
+    dataflow, or of `every_dataflow`."""
     dim, (images, rows, columns) = accelerator.dim, sizes
     lines = nest.images * nest.out_rows
     tiles_of_lines = _tiles(nest.images, images) * _tiles(nest.out_rows, rows)
@@ -92,8 +103,8 @@ def pixel_numbers(
         "ragged": nest.transpose_a * ((columns % dim != 0) & (columns != nest.out_columns)).astype(np.int64),
         "output_blocks": output_blocks(nest, tiles, dim),
     }
-    if "ws" not in dataflows(nest, accelerator):
-        numbers["os_cycles"] = pixel_blocks(nest, columns, dim) * dim
+    if every_dataflow or "ws" not in dataflows(nest, accelerator):
+        numbers["os_blocks"] = pixel_blocks(nest, columns, dim)
     for window, taps in (("tile", kernel), ("panel", (nest.kernel_rows, nest.kernel_columns))):
         if nest.transpose_a:
             numbers |= {
@@ -118,13 +129,25 @@ def least_array_cycles(nest: ArrayNest, accelerator: Accelerator) -> int:
     whole = np.ones_like(columns)
     kernel = (nest.kernel_rows, nest.kernel_columns)
     numbers = pixel_numbers(nest, accelerator, (nest.images * whole, nest.out_rows * whole, columns), kernel)
-    return int(numbers.get("os_cycles", numbers["ws_cycles"]).min())
+    return int(_fastest(nest, accelerator, numbers).min())
 
 
-def numbers_of_tile(nest: ArrayNest, accelerator: Accelerator, tile: Tile) -> dict[str, int]:
+def _fastest(nest: ArrayNest, accelerator: Accelerator, numbers: dict[str, IntArray]) -> IntArray:
+    """Array cycles per weight block under the faster dataflow: a weight-stationary block never takes more than the DIM
+    cycles that every output-stationary one takes."""
+    if "ws" in dataflows(nest, accelerator):
+        return numbers["ws_cycles"]
+    return numbers["os_blocks"] * accelerator.dim
+
+
+def numbers_of_tile(
+    nest: ArrayNest, accelerator: Accelerator, tile: Tile, *, every_dataflow: bool = False
+) -> dict[str, int]:
     """`pixel_numbers` of one tile."""
     sizes = (np.array([tile.images]), np.array([tile.out_rows]), np.array([tile.out_columns]))
-    table = pixel_numbers(nest, accelerator, sizes, (tile.kernel_rows, tile.kernel_columns))
+    table = pixel_numbers(
+        nest, accelerator, sizes, (tile.kernel_rows, tile.kernel_columns), every_dataflow=every_dataflow
+    )
     return {name: int(column[0]) for name, column in table.items()}
 
 
@@ -150,10 +173,14 @@ def out_channel_numbers(nest: ArrayNest, accelerator: Accelerator, size: int) ->
     }
 
 
-def in_channel_options(nest: ArrayNest, accelerator: Accelerator) -> Options:
-    """Tiles of in_channels: whole DIM blocks, or everything."""
+def in_channel_options(nest: ArrayNest, accelerator: Accelerator, *, every_dataflow: bool = False) -> Options:
+    """Tiles of in_channels: whole DIM blocks, or everything. How often an output-stationary array updates the
+    accumulator counts too where `every_dataflow` may be chosen."""
     sizes = _channel_sizes(nest.in_channels, accelerator.dim)
-    return _options(sizes[:, None], _columns([in_channel_numbers(nest, accelerator, size) for size in sizes.tolist()]))
+    columns = _columns([in_channel_numbers(nest, accelerator, size) for size in sizes.tolist()])
+    if every_dataflow:
+        columns["tiles"] = _tiles(nest.in_channels, sizes)
+    return _options(sizes[:, None], columns)
 
 
 def in_channel_numbers(nest: ArrayNest, accelerator: Accelerator, size: int) -> dict[str, int]:

@@ -16,6 +16,7 @@ from mapper.lower import Layer, ResidualAdd, lower
 from mapper.rerank import Simulated, fastest
 from mapper.schedule import Progress as ScheduleProgress
 from mapper.schedule import Scheduled, schedule_layers
+from mapper.solve import Objective, SolverName
 from mapper.value_check import ValueCheck, check_values
 from model_ir.errors import InputError
 from model_ir.graph import Graph
@@ -86,6 +87,8 @@ def schedule(
     layers: tuple[Layer, ...],
     accelerator: Accelerator,
     *,
+    objective: Objective = "latency",
+    solver: SolverName = "cp-sat",
     workers: int | None = None,
     time_limit_seconds: float = 10.0,
     cache: MutableMapping[str, Any] | None = None,
@@ -97,6 +100,8 @@ def schedule(
         schedule_layers(
             nests,
             accelerator,
+            objective=objective,
+            solver=solver,
             workers=workers or os.cpu_count() or 1,
             time_limit_seconds=time_limit_seconds,
             cache=cache,

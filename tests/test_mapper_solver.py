@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,7 +11,8 @@ from hypothesis import strategies as st
 from mapper.exhaustive import exhaustive
 from mapper.heuristic import heuristic
 from mapper.integer_program import solve
-from mapper.solve import Objective
+from mapper.objective import in_units, key_of
+from mapper.solve import Objective, SolverName
 from model_ir.errors import InfeasibleError, InputError
 from simulator.accelerator import Accelerator
 from simulator.analytical import analytical
@@ -17,22 +20,32 @@ from simulator.array_nest import ArrayNest
 from simulator.mapping import check_legal
 from tests.nest_cases import BERT, GEMMINI, RESNET50, convolution, machine, machines, matmul, nests
 
+TOLERANCE = {"cp-sat": 0.0, "highs": 1e-4}
+"""The gap that a proof may leave: HiGHS computes in floating point and its bound is lowered by that."""
 
+OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
+
+
+@pytest.mark.parametrize("solver", get_args(SolverName))
 @settings(max_examples=60, deadline=None, derandomize=True)
-@given(nest=nests(largest=4), accelerator=machines(), objective=st.sampled_from(("cycles", "traffic")))
-def test_optimum_is_the_exhaustive_optimum(nest: ArrayNest, accelerator: Accelerator, objective: Objective) -> None:
+@given(nest=nests(largest=4), accelerator=machines(), objective=st.sampled_from(OBJECTIVES))
+def test_optimum_is_the_exhaustive_optimum(
+    nest: ArrayNest, accelerator: Accelerator, objective: Objective, solver: SolverName
+) -> None:
     try:
         _, _, oracle = exhaustive(nest, accelerator, objective=objective)
     except InfeasibleError:
         with pytest.raises(InfeasibleError):
-            solve(nest, accelerator, objective=objective)
+            solve(nest, accelerator, objective=objective, solver=solver)
         return
-    mapping, found = solve(nest, accelerator, objective=objective)
-    cost = analytical(nest, mapping, accelerator)
-    numbers = (cost.cycles, cost.dram_bytes) if objective == "cycles" else (cost.dram_bytes, cost.cycles)
+    mapping, found = solve(nest, accelerator, objective=objective, solver=solver)
+    first, second = key_of(analytical(nest, mapping, accelerator), accelerator, objective)
+    numbers = (in_units(first, accelerator, objective), second)
     assert (found.objective, found.tie_objective) == numbers == (oracle.objective, oracle.tie_objective)
-    assert found.status == "optimal"
-    assert (found.bound, found.tie_bound, found.gap, found.tie_gap) == (*numbers, 0.0, 0.0)
+    assert found.bound <= found.objective
+    assert found.gap <= TOLERANCE[solver]
+    if solver == "cp-sat":
+        assert (found.status, found.bound, found.tie_bound, found.tie_gap) == ("optimal", *numbers, 0.0)
 
 
 LAYERS = {
@@ -47,7 +60,7 @@ def test_real_layers_are_proven_and_never_worse_than_the_heuristic(name: str) ->
     mapping, found = solve(nest, GEMMINI)
     check_legal(nest, mapping, GEMMINI)
     cost, baseline = analytical(nest, mapping, GEMMINI), analytical(nest, heuristic(nest, GEMMINI), GEMMINI)
-    assert (found.status, found.gap, found.tie_gap, found.note) == ("optimal", 0.0, 0.0, "")
+    assert (found.status, found.gap, found.tie_gap) == ("optimal", 0.0, 0.0)
     assert (found.objective, found.tie_objective) == (cost.cycles, cost.dram_bytes)
     assert (cost.cycles, cost.dram_bytes) <= (baseline.cycles, baseline.dram_bytes)
 

@@ -1,0 +1,167 @@
+"""All choices under one kernel tile, and what no mapping of a nest goes below.
+
+The choices are non-dominated in every number that the objective reads, so the set depends on the objective: energy
+also reads how often weights and partial sums pass the array's ports.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mapper.mapping_plans import UNITS, Plan, plans, wholes_of
+from mapper.objective import EnergyQuanta, energy_quanta
+from mapper.solve import Objective
+from mapper.tile_options import Options, least_array_cycles, out_channel_options, pixel_options
+from simulator.accelerator import Accelerator
+from simulator.analytical import bias_block, latency, ramps, read_cycles, weight_blocks
+from simulator.array_nest import ArrayNest
+from simulator.mapping import ceil_div, dataflows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Space:
+    """All choices under one kernel tile that matter to an objective that reads `energy` or does not."""
+
+    nest: ArrayNest
+    accelerator: Accelerator
+    kernel: tuple[int, int]
+    energy: bool
+    pixels: Options
+    channels: Options
+    plans: tuple[Plan, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Floor:
+    """What no mapping of a nest goes below: cycles, bytes over the memory port, quanta of energy."""
+
+    cycles: int
+    bytes: int
+    energy: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FixedEnergy:
+    """What of a nest's energy no mapping changes, and what it pays per event that a mapping does change, in quanta.
+
+    A mapping pays `fixed`, `per_loaded_element` for every element of A and B loaded, `per_weight_pass` for every time
+    that all weights enter the array, `per_update` for every time that all outputs are updated, and `per_bias_block`.
+    """
+
+    fixed: int
+    per_loaded_element: int
+    per_weight_pass: int
+    per_update: int
+    per_bias_block: int
+
+
+def reads_energy(objective: Objective) -> bool:
+    """Whether `objective` depends on energy."""
+    return objective in ("energy", "energy_delay_product")
+
+
+def space_of(
+    nest: ArrayNest,
+    accelerator: Accelerator,
+    kernel: tuple[int, int],
+    objective: Objective,
+    cycles_limit: int | None = None,
+) -> Space:
+    """The non-dominated choices of `nest` under `kernel` (kernel_rows, kernel_columns), without those of which the
+    array alone takes more than `cycles_limit`."""
+    array_limit = None
+    if cycles_limit is not None:
+        ramp = ramps(nest, accelerator)
+        array_limit = (cycles_limit - ramp.before_compute - ramp.after_compute) // weight_blocks(nest, accelerator)
+    energy = reads_energy(objective)
+    return Space(
+        nest=nest,
+        accelerator=accelerator,
+        kernel=kernel,
+        energy=energy,
+        pixels=pixel_options(nest, accelerator, kernel, array_limit, every_dataflow=energy),
+        channels=out_channel_options(nest, accelerator),
+        plans=plans(nest, accelerator, kernel, every_dataflow=energy),
+    )
+
+
+def floor_of(nest: ArrayNest, accelerator: Accelerator) -> Floor:
+    """Cycles of the best-filled array alone; compulsory bytes; compulsory bytes with every weight entering the array
+    once and every output updated as seldom as a dataflow allows."""
+    ramp = ramps(nest, accelerator)
+    array = least_array_cycles(nest, accelerator)
+    whole, everything = wholes_of(nest, accelerator), nest.reduction * nest.out_channels
+    bias = bias_block(nest, accelerator).bytes * whole.pixels["output_blocks"]
+    loads = whole.pixels["a_elements_panel"] * nest.in_channels + everything
+    parts = fixed_energy(nest, accelerator)
+    updates = 1 if "os" in dataflows(nest, accelerator) else reduction_blocks(nest, accelerator)
+    return Floor(
+        cycles=ramp.before_compute + weight_blocks(nest, accelerator) * array + ramp.after_compute,
+        bytes=nest.repeat_count * ((loads + nest.pixels * nest.out_channels) * accelerator.input_bytes + bias),
+        energy=parts.fixed
+        + parts.per_loaded_element * nest.repeat_count * loads
+        + parts.per_weight_pass
+        + parts.per_update * updates
+        + parts.per_bias_block * nest.repeat_count * whole.pixels["output_blocks"],
+    )
+
+
+def fixed_energy(nest: ArrayNest, accelerator: Accelerator) -> FixedEnergy:
+    """The parts of `simulator.analytical`'s energy."""
+    quanta: EnergyQuanta = energy_quanta(accelerator)
+    outputs = nest.repeat_count * nest.pixels * nest.out_channels
+    fed_a = nest.repeat_count * nest.pixels * nest.reduction * ceil_div(nest.out_channels, accelerator.dim)
+    weights = nest.repeat_count * nest.reduction * nest.out_channels
+    update = 2 * quanta.accumulator_byte * outputs * accelerator.accumulator_bytes
+    return FixedEnergy(
+        fixed=quanta.mac * nest.macs
+        + quanta.scratchpad_byte * fed_a * accelerator.input_bytes
+        + nest.bias * update
+        + quanta.dram_byte * outputs * accelerator.input_bytes,
+        per_loaded_element=(quanta.dram_byte + quanta.scratchpad_byte) * accelerator.input_bytes,
+        per_weight_pass=quanta.scratchpad_byte * weights * accelerator.input_bytes,
+        per_update=update,
+        per_bias_block=quanta.dram_byte * bias_block(nest, accelerator).bytes,
+    )
+
+
+def reduction_blocks(nest: ArrayNest, accelerator: Accelerator) -> int:
+    """DIM-long blocks of the whole reduction."""
+    return nest.kernel_rows * nest.kernel_columns * ceil_div(nest.in_channels, accelerator.dim)
+
+
+def ceiling_of(space: Space) -> Floor:
+    """Cycles, bytes and quanta that no choice in `space` exceeds."""
+    nest, accelerator, pixels, channels = space.nest, space.accelerator, space.pixels.columns, space.channels.columns
+    most = {name: int(column.max()) for name, column in pixels.items()}
+    widest = {name: int(column.max()) for name, column in channels.items()}
+    loads = [0] * len(UNITS)
+    for plan in space.plans:
+        for index, unit in enumerate(UNITS):
+            a = plan.a_traffic[index] * most[f"a_{unit}_{plan.a_window}"] * widest["tiles"]
+            b = plan.b_traffic[index] * widest[f"b_{unit}"] * most["tiles"]
+            loads[index] = max(loads[index], a + b + plan.fixed_traffic[index])
+    beats, requests, elements = loads
+    bias, blocks = bias_block(nest, accelerator), nest.repeat_count * most["output_blocks"]
+    stored_rows = nest.repeat_count * nest.pixels
+    read = read_cycles(
+        beats + bias.beats * blocks,
+        requests + bias.requests * blocks,
+        stored_rows * widest["acknowledgements"],
+        accelerator,
+    )
+    compute = weight_blocks(nest, accelerator) * max(most["ws_cycles"], most.get("os_blocks", 0) * accelerator.dim)
+    write = stored_rows * widest["write_cycles"]
+    stored = stored_rows * nest.out_channels * accelerator.input_bytes
+    parts = fixed_energy(nest, accelerator)
+    passes = max(most["tiles"], most.get("os_blocks", 0))
+    updates = max(reduction_blocks(nest, accelerator), *(plan.updates for plan in space.plans))
+    return Floor(
+        cycles=latency(compute, read, write, ramps(nest, accelerator)),
+        bytes=elements * accelerator.input_bytes + bias.bytes * blocks + stored,
+        energy=parts.fixed
+        + parts.per_loaded_element * elements
+        + parts.per_weight_pass * passes
+        + parts.per_update * updates
+        + parts.per_bias_block * blocks,
+    )

@@ -12,6 +12,7 @@ from itertools import product
 from typing import Literal
 
 from mapper.heuristic import default_dataflow, is_matmul
+from mapper.objective import Key, key_of
 from mapper.solve import Objective
 from model_ir.errors import InfeasibleError, InputError
 from simulator.accelerator import Accelerator
@@ -34,9 +35,9 @@ def fused_mapping(
     *,
     on_chip: OnChip = NOTHING_KEPT,
     tile_rows: TileRows = "any",
-    objective: Objective = "cycles",
+    objective: Objective = "latency",
 ) -> tuple[Mapping, Cost]:
-    """The mapping of least `objective` (then the other) and its fused cost.
+    """The mapping of least `objective` (and then what decides among equals) and its fused cost.
 
     Raises InfeasibleError where the accumulator does not hold one row twice, or the scratchpad not the smallest tile;
     InputError for a nest that is no matmul.
@@ -44,7 +45,7 @@ def fused_mapping(
     if not is_matmul(nest):
         raise InputError("nest", "only the rows of a matmul can be normalised in the accumulator")
     _check_a_row_fits(nest, accelerator)
-    best: tuple[tuple[float, float], Mapping, Cost] | None = None
+    best: tuple[Key, Mapping, Cost] | None = None
     problem: InfeasibleError | None = None
     for mapping in _candidates(nest, accelerator, tile_rows):
         try:
@@ -52,8 +53,7 @@ def fused_mapping(
         except InfeasibleError as error:
             problem = error
             continue
-        key = (cost.cycles, float(cost.dram_bytes))
-        key = key if objective == "cycles" else (key[1], key[0])
+        key = key_of(cost, accelerator, objective)
         if best is None or key < best[0]:
             best = key, mapping, cost
     if best is None:

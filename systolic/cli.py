@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from mapper.solve import Objective, SolverName
 from systolic.limits import MAX_SIMULATED_CYCLES, TRACED_CYCLES
 from systolic.network import NetworkRequest
 from systolic.network_options import takes_layer, takes_network
@@ -29,6 +30,10 @@ WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, help="Thr
 TimeLimitOption = Annotated[
     float, typer.Option("--time-limit", min=0.1, help="Seconds the solver may take for one layer.")
 ]
+ObjectiveOption = Annotated[
+    Objective, typer.Option("--objective", help="What to minimise; latency or traffic decides among equals.")
+]
+SolverOption = Annotated[SolverName, typer.Option("--solver", help="Who solves the integer programs.")]
 MaxCyclesOption = Annotated[
     float, typer.Option("--max-cycles", min=1, help="Refuse to simulate more cycles than this (distinct layers once).")
 ]
@@ -147,6 +152,8 @@ def map_layers(
     network: NetworkRequest,
     accelerator: AcceleratorOption = "gemmini",
     layer: LayerOption = None,
+    objective: ObjectiveOption = "latency",
+    solver: SolverOption = "cp-sat",
     workers: WorkersOption = None,
     time_limit: TimeLimitOption = 10.0,
     as_json: JsonOption = False,
@@ -161,7 +168,15 @@ def map_layers(
     machine = load_accelerator(accelerator)
     layers = layers_of(load_network(network), machine, skip_unsupported=network.skip_unsupported, only=layer)
     with stage_progress() as progress:
-        schedules = schedule(layers, machine, workers=workers, time_limit_seconds=time_limit, progress=progress)
+        schedules = schedule(
+            layers,
+            machine,
+            objective=objective,
+            solver=solver,
+            workers=workers,
+            time_limit_seconds=time_limit,
+            progress=progress,
+        )
     print_schedules(layers, schedules, machine, as_json=as_json)
 
 

@@ -143,8 +143,12 @@ def print_schedules(
             "analytical_cycles": plan.cost.cycles,
             "heuristic_cycles": plan.heuristic_cost.cycles if plan.heuristic_cost else None,
             "dram_bytes": plan.cost.dram_bytes,
+            "energy_pj": plan.cost.energy_pj,
+            "minimised": plan.solve.minimised,
+            "solver": plan.solve.solver,
             "solver_status": plan.solve.status,
-            "solver_bound_cycles": plan.solve.bound,
+            "solver_objective": plan.solve.objective,
+            "solver_bound": plan.solve.bound,
             "solver_gap": plan.solve.gap,
             "solver_wall_seconds": plan.solve.wall_seconds,
         }
@@ -154,9 +158,9 @@ def print_schedules(
     if as_json:
         print_json({"accelerator": accelerator.name, "layers": rows})
         return
-    table = Table(
-        "layer", "shape", "mapping", "cycles (model)", "heuristic", "DRAM bytes", "proof", title=accelerator.name
-    )
+    least = "".join(f", least {name.replace('_', ' ')}" for name in {row["minimised"] for row in rows})
+    title = accelerator.name + least
+    table = Table("layer", "shape", "mapping", "cycles (model)", "heuristic", "DRAM bytes", "proof", title=title)
     for row in rows:
         _add_row(
             table,

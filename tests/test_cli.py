@@ -110,6 +110,19 @@ def test_json_on_stdout_is_one_object_and_the_same_every_time(tmp_path: Path) ->
     assert sum(row["macs"] for row in layers[0]) == 4256
 
 
+def test_map_minimises_what_it_is_told_by_the_solver_it_is_told(tmp_path: Path) -> None:
+    energies = []
+    for objective, solver in (("latency", "cp-sat"), ("energy", "highs")):
+        options = ("--objective", objective, "--solver", solver, "--layer", "dense_1", "--json")
+        done = systolic("map", "jet-tagger", *options, folder=tmp_path)
+        assert done.returncode == 0, done.stderr
+        (row,) = json.loads(done.stdout)["layers"]
+        assert row["minimised"] == objective
+        assert row["solver"] in (solver, "heuristic")
+        energies.append(row["energy_pj"])
+    assert energies[1] < energies[0]
+
+
 def test_a_second_run_solves_nothing(tmp_path: Path) -> None:
     arguments = ("run", "jet-tagger", "--json", "--out")
     systolic(*arguments, "one", folder=tmp_path)

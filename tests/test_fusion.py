@@ -84,7 +84,7 @@ def test_the_fused_mapping_is_the_best_of_all(
         for mapping in legal_mappings(nest, accelerator)
         if mapping.tile.out_channels == nest.out_channels and mapping.dataflow == "ws"
     ]
-    objective = "traffic" if by_traffic else "cycles"
+    objective = "traffic" if by_traffic else "latency"
     if not costs:
         with pytest.raises(InfeasibleError):
             fused_mapping(nest, accelerator, LAYER_NORM, objective=objective)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from mapper.exhaustive import exhaustive
 from mapper.heuristic import heuristic
 from mapper.integer_program import solve
-from mapper.objective import in_units, key_of
+from mapper.objective import energy_of, energy_quanta, in_units, key_of
 from mapper.solve import Objective, SolverName
 from model_ir.errors import InfeasibleError, InputError
 from simulator.accelerator import Accelerator
@@ -65,6 +66,34 @@ def test_real_layers_are_proven_and_never_worse_than_the_heuristic(name: str) ->
     assert (cost.cycles, cost.dram_bytes) <= (baseline.cycles, baseline.dram_bytes)
 
 
+@pytest.mark.parametrize("solver", get_args(SolverName))
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("name", ["resnet 14 1x1/2 1024-2048", "bert projection"])
+def test_no_objective_is_worse_than_the_heuristic_or_another_objectives_optimum(
+    name: str, objective: Objective, solver: SolverName
+) -> None:
+    nest = LAYERS[name]
+    mapping, found = solve(nest, GEMMINI, objective=objective, solver=solver)
+    check_legal(nest, mapping, GEMMINI)
+    assert found.gap <= (0.0 if solver == "cp-sat" else 1e-3)
+    others = [heuristic(nest, GEMMINI), *(solve(nest, GEMMINI, objective=other)[0] for other in OBJECTIVES)]
+    keys = [key_of(analytical(nest, other, GEMMINI), GEMMINI, objective) for other in others]
+    best = min(first for first, _ in keys)
+    assert key_of(analytical(nest, mapping, GEMMINI), GEMMINI, objective)[0] == best
+    assert found.bound <= in_units(best, GEMMINI, objective)
+
+
+def test_quanta_are_the_energy_model_in_integers() -> None:
+    nest = BERT["scores"]
+    cost = analytical(nest, heuristic(nest, GEMMINI), GEMMINI)
+    quanta = energy_quanta(GEMMINI)
+    assert (quanta.per_pj, quanta.dram_byte, quanta.mac) == (20, 3200, 6)  # 0.3, 1.25 and 160 pJ
+    assert energy_of(cost, quanta) / quanta.per_pj == pytest.approx(cost.energy_pj, rel=1e-12)
+    odd = msgspec.structs.replace(GEMMINI.energy, mac_pj=1 / 3)
+    fine = energy_quanta(msgspec.structs.replace(GEMMINI, energy=odd))
+    assert (fine.per_pj, fine.mac, fine.dram_byte) == (10**6, 333333, 160 * 10**6)
+
+
 def test_traffic_first_moves_no_more_bytes_than_cycles_first() -> None:
     nest = BERT["feed forward 2"]
     by_cycles, fast = solve(nest, GEMMINI)
@@ -112,9 +141,10 @@ def test_a_nest_too_large_for_presolve_free_search_is_still_proven() -> None:
     assert found.objective == analytical(nest, mapping, GEMMINI).cycles
 
 
-def test_infeasible_says_by_how_much() -> None:
+@pytest.mark.parametrize("solver", get_args(SolverName))
+def test_infeasible_says_by_how_much(solver: SolverName) -> None:
     with pytest.raises(InfeasibleError, match=r"accumulator: needs 2 rows, has 1 rows \(1 rows too many\)"):
-        solve(matmul(8, 8, 8), machine(4, 96, 1))
+        solve(matmul(8, 8, 8), machine(4, 96, 1), solver=solver)
 
 
 def test_too_little_time_gives_an_honest_answer() -> None:
@@ -123,5 +153,13 @@ def test_too_little_time_gives_an_honest_answer() -> None:
     check_legal(nest, mapping, GEMMINI)
     assert found.bound <= found.objective <= analytical(nest, heuristic(nest, GEMMINI), GEMMINI).cycles
     assert found.status == "feasible"
+
+
+def test_questions_that_make_no_sense_are_refused() -> None:
+    nest = matmul(8, 8, 8)
     with pytest.raises(InputError, match="time_limit_seconds"):
         solve(nest, GEMMINI, time_limit_seconds=0)
+    with pytest.raises(InputError, match=r"objective: must be one of latency.*value cycles"):
+        solve(nest, GEMMINI, objective="cycles")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="solver: must be one of"):
+        solve(nest, GEMMINI, solver="glpk")  # type: ignore[arg-type]

@@ -1,0 +1,144 @@
+"""How many elements cross between two levels of a hierarchy, counted exactly from the loops of a mapping.
+
+Loops split the range of one dim each, so what a mapping does to a nest is a product over dims (over the axes of a
+tensor, where loops meet on one): along each, chunks are numbered by the loops that made them, and what is counted is
+the size of every distinct visit of a chunk. What becomes of a loop in a count is its `Turn`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from enum import IntEnum
+from functools import lru_cache
+from itertools import product
+from math import prod
+
+from simulator.hierarchy_mapping import PlacedLoop
+from simulator.hierarchy_nest import Operand, TensorAxis, TensorNest
+from simulator.index_sets import box_image, moved
+
+
+class Turn(IntEnum):
+    """How the chunks of one loop are counted."""
+
+    EACH = 0
+    """Every chunk is a visit of its own."""
+    TOGETHER = 1
+    """Chunks of several instances that are served at once: what they share counts once."""
+    BUSIEST = 2
+    """Only the instance that has most."""
+    FIRST = 3
+    """Only the first chunk: the loop does not move the operand, or stands inside the place where it is fetched."""
+
+
+Chain = tuple[tuple[int, Turn], ...]
+"""The loops over one dim, outermost first: tile and turn."""
+
+
+def chains(nest: TensorNest, loops: Sequence[PlacedLoop], turns: Sequence[Turn | None]) -> dict[str, Chain]:
+    """The chain of every dim; loops whose turn is None are left out, as are those of one chunk."""
+    found: dict[str, list[tuple[int, Turn]]] = {name: [] for name, _ in nest.dims}
+    for loop, turn in zip(loops, turns, strict=True):
+        if turn is not None and loop.trips > 1:
+            found[loop.dim].append((loop.tile, turn))
+    return {name: tuple(chain) for name, chain in found.items()}
+
+
+def visits(extent: int, chain: Chain) -> int:
+    """Visits that a loop range of `extent` makes where the operand does not depend on it.
+
+    A smaller chunk makes a subset of the visits of a larger one, so instances served together count as the first.
+    """
+    if not chain:
+        return 1
+    (tile, turn), inner = chain[0], chain[1:]
+    if turn is not Turn.EACH:
+        return visits(min(extent, tile), inner)
+    whole, rest = divmod(extent, tile)
+    return whole * visits(tile, inner) + (visits(rest, inner) if rest else 0)
+
+
+def positions(extent: int, chain: Chain) -> int:
+    """Positions of a loop range of `extent` that are visited, each of which is another element."""
+    if not chain:
+        return extent
+    (tile, turn), inner = chain[0], chain[1:]
+    if turn in (Turn.BUSIEST, Turn.FIRST):
+        return positions(min(extent, tile), inner)
+    whole, rest = divmod(extent, tile)
+    return whole * positions(tile, inner) + (positions(rest, inner) if rest else 0)
+
+
+def elements(
+    nest: TensorNest,
+    operand: Operand,
+    chain_of: Mapping[str, Chain],
+    *,
+    sliding: tuple[str, int] | None = None,
+) -> int:
+    """Elements of `operand` over all visits of `chain_of`, padding left out.
+
+    `sliding`: dim and place in its chain of a loop whose steps, but for the first, bring only what is new.
+    """
+    sizes = dict(nest.dims)
+    total = prod(visits(size, chain_of[name]) for name, size in nest.dims if name not in operand.dims)
+    for axis in operand.axes:
+        if axis.dense:
+            total *= prod(positions(sizes[name], chain_of[name]) for name, _ in axis.terms)
+        else:
+            names = [name for name, _ in axis.terms]
+            slide = (names.index(sliding[0]), sliding[1]) if sliding and sliding[0] in names else None
+            total *= _window_elements(axis, tuple((sizes[name], chain_of[name]) for name in names), slide)
+    return total
+
+
+@lru_cache(maxsize=1 << 16)
+def _window_elements(axis: TensorAxis, ranges: tuple[tuple[int, Chain], ...], slide: tuple[int, int] | None) -> int:
+    """As `elements`, along one axis on which loops meet or run into padding: by the sets of indices themselves."""
+    leaves = [tuple(_leaves(extent, chain)) for extent, chain in ranges]
+    places = [dict(each) for each in leaves]
+    steps = [abs(step) for _, step in axis.terms]
+    served: dict[tuple[tuple[int, ...], ...], dict[tuple[tuple[int, ...], ...], int]] = {}
+    for combination in product(*leaves):
+        paths = [path for path, _ in combination]
+        touched = _touched(axis, steps, [place for _, place in combination])
+        if slide is not None and paths[slide[0]][slide[1]]:
+            which, depth = slide
+            before = (*paths[which][:depth], paths[which][depth] - 1, *paths[which][depth + 1 :])
+            held = [place for _, place in combination]
+            held[which] = places[which][before]
+            touched &= ~_touched(axis, steps, held)
+        busiest = tuple(_part(path, chain, Turn.BUSIEST) for path, (_, chain) in zip(paths, ranges, strict=True))
+        visit = tuple(_part(path, chain, Turn.EACH) for path, (_, chain) in zip(paths, ranges, strict=True))
+        together = served.setdefault(busiest, {})
+        together[visit] = together.get(visit, 0) | touched
+    return max(sum(members.bit_count() for members in visited.values()) for visited in served.values())
+
+
+Leaf = tuple[tuple[int, ...], tuple[int, int]]
+"""Number of the chunk at each loop of a chain; first position and size of what remains."""
+
+
+def _leaves(extent: int, chain: Chain, start: int = 0) -> Iterator[Leaf]:
+    if not chain:
+        yield (), (start, extent)
+        return
+    (tile, turn), inner = chain[0], chain[1:]
+    for number, first in enumerate(range(0, extent, tile)):
+        for path, place in _leaves(min(tile, extent - first), inner, start + first):
+            yield (number, *path), place
+        if turn is Turn.FIRST:
+            return
+
+
+def _part(path: tuple[int, ...], chain: Chain, turn: Turn) -> tuple[int, ...]:
+    return tuple(number for number, (_, own) in zip(path, chain, strict=True) if own is turn)
+
+
+def _touched(axis: TensorAxis, steps: Sequence[int], places: Sequence[tuple[int, int]]) -> int:
+    """The set of indices of `axis` that a box of loop positions reaches."""
+    low = axis.offset
+    for (_, step), (start, size) in zip(axis.terms, places, strict=True):
+        low += step * (start if step > 0 else start + size - 1)
+    box = box_image(tuple((size, step) for (_, size), step in zip(places, steps, strict=True)))
+    return moved(box, low, axis.size)

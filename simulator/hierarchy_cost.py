@@ -22,7 +22,7 @@ and write at every step; products with padding take a step, fetch no input, and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 
 from simulator.hierarchy import ROLES, Hierarchy, Level, Role
@@ -39,7 +39,7 @@ from simulator.hierarchy_mapping import (
     parent_level,
     write_loop,
 )
-from simulator.hierarchy_nest import TensorNest
+from simulator.hierarchy_nest import Operand, TensorNest
 
 HIERARCHY_MODEL_VERSION = 1
 """Part of the key of every stored answer: raise it with every change of a cost."""
@@ -128,7 +128,8 @@ class HierarchyCost:
 def hierarchy_cost(nest: TensorNest, mapping: HierarchyMapping, hierarchy: Hierarchy) -> HierarchyCost:
     """Cost of a mapping; raises what `check_legal` raises for one that does not fit."""
     loops = check_legal(nest, mapping, hierarchy)
-    counter = _Counter(nest=nest, loops=loops, mapping=mapping, hierarchy=hierarchy)
+    several = tuple(loop for loop in loops if loop.trips > 1)
+    counter = _Counter(nest=nest, loops=several, mapping=mapping, hierarchy=hierarchy)
     levels = tuple(counter.level_cost(index) for index in range(len(hierarchy.levels)))
     compute_cycles = compute_steps(nest, loops)
     waiting = sum(level.waiting_cycles for level in levels)
@@ -151,12 +152,15 @@ def compute_steps(nest: TensorNest, loops: Sequence[PlacedLoop]) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Counter:
-    """Counts of one mapping; `scope` is the level of which only the busiest instance counts, 0 for all instances."""
+    """Counts of one mapping from its loops of several steps; `scope` is the level of which only the busiest instance
+    counts, 0 for all instances."""
 
     nest: TensorNest
     loops: tuple[PlacedLoop, ...]
     mapping: HierarchyMapping
     hierarchy: Hierarchy
+    counted: dict[tuple[Role, int, int, int], int] = field(default_factory=dict)
+    """What was counted before: elements by role, child, scope and the level they are counted at."""
 
     @property
     def multipliers(self) -> int:
@@ -168,7 +172,8 @@ class _Counter:
         level = self.hierarchy.levels[index]
         keeps = [role for role in ROLES if role in self.mapping.levels[index].keeps]
         traffic = tuple(self.traffic(role, index, 0) for role in keeps)
-        busiest = tuple(self.traffic(role, index, index) for role in keeps)
+        single = all(loop.axis is None or loop.level >= index for loop in self.loops)
+        busiest = traffic if single else tuple(self.traffic(role, index, index) for role in keeps)
         read_bytes, write_bytes = self._bytes(index, traffic)
         busy_read, busy_write = self._bytes(index, busiest)
         return LevelCost(
@@ -205,21 +210,19 @@ class _Counter:
 
     def deliveries(self, role: Role, level: int, scope: int) -> int:
         """Elements of an operand that is read that arrive in `level`."""
-        return self._fetched(role, level, self._turns(role, level, scope, served=level))
+        return self._elements(role, level, scope, served=level)
 
     def sends(self, role: Role, parent: int, child: int, scope: int) -> int:
         """Elements that `parent` reads for `child`."""
-        return self._fetched(role, child, self._turns(role, child, scope, served=parent))
+        return self._elements(role, child, scope, served=parent)
 
     def drains(self, level: int, scope: int) -> int:
         """Output elements that `level` sends out, of those that its inner instances up to `scope` hold."""
-        turns = self._turns("outputs", level, scope, served=level)
-        return elements(self.nest, self.nest.operand("outputs"), chains(self.nest, self.loops, turns))
+        return self._elements("outputs", level, scope, served=level)
 
     def arrivals(self, parent: int, child: int, scope: int) -> int:
         """Output elements that `child` (what is left of them after reduction) writes to `parent`."""
-        turns = self._turns("outputs", child, scope, served=parent)
-        return elements(self.nest, self.nest.operand("outputs"), chains(self.nest, self.loops, turns))
+        return self._elements("outputs", child, scope, served=parent)
 
     def zero_starts(self, level: int, scope: int) -> int:
         """Times that an output element begins in `level` at nothing."""
@@ -239,21 +242,26 @@ class _Counter:
             return 0
         return self.arrivals(parent, level, scope) - self.zero_starts(parent, scope)
 
-    def _fetched(self, role: Role, child: int, turns: Sequence[Turn | None]) -> int:
-        operand = self.nest.operand(role)
-        sliding = None
-        at = write_loop(operand, self.loops, child, self.multipliers)
-        if at is not None and child < self.multipliers and self.hierarchy.levels[child].keeps_overlap:
-            dim = self.loops[at].dim
-            outer = self.loops[:at]
-            sliding = dim, sum(loop.dim == dim and loop.trips > 1 for loop in outer)
-        return elements(self.nest, operand, chains(self.nest, self.loops, turns), sliding=sliding)
+    def _elements(self, role: Role, child: int, scope: int, *, served: int) -> int:
+        """Elements that cross into or out of `child`, counted at level `served`."""
+        key = role, child, scope, served
+        if key not in self.counted:
+            operand = self.nest.operand(role)
+            at = write_loop(operand, self.loops, child, self.multipliers)
+            chain_of = chains(self.nest, self.loops, self._turns(operand, at, child, scope, served))
+            self.counted[key] = elements(self.nest, operand, chain_of, sliding=self._sliding(at, child))
+        return self.counted[key]
 
-    def _turns(self, role: Role, child: int, scope: int, *, served: int) -> tuple[Turn | None, ...]:
-        """The turn of every loop where `child`'s fetches are counted at level `served`: spatial loops between the two
-        are served together where the network can. A `scope` inside `child` is that of the elements it holds."""
-        operand = self.nest.operand(role)
-        at = write_loop(operand, self.loops, child, self.multipliers)
+    def _sliding(self, at: int | None, child: int) -> tuple[str, int] | None:
+        """Dim, and place among the loops over it, of the loop whose steps bring `child` only what is new."""
+        if at is None or child == self.multipliers or not self.hierarchy.levels[child].keeps_overlap:
+            return None
+        dim = self.loops[at].dim
+        return dim, sum(loop.dim == dim for loop in self.loops[:at])
+
+    def _turns(self, operand: Operand, at: int | None, child: int, scope: int, served: int) -> list[Turn | None]:
+        """The turn of every loop: spatial loops between `served` and `child` are served together where the network
+        can. A `scope` inside `child` is that of the elements it holds."""
         turns: list[Turn | None] = []
         for place, loop in enumerate(self.loops):
             if loop.level >= child and (loop.level >= scope or loop.dim not in operand.dims):
@@ -265,8 +273,8 @@ class _Counter:
             elif loop.level < scope:
                 turns.append(Turn.BUSIEST)
             else:
-                turns.append(Turn.TOGETHER if loop.level >= served and self._joint(role, loop) else Turn.EACH)
-        return tuple(turns)
+                turns.append(Turn.TOGETHER if loop.level >= served and self._joint(operand.role, loop) else Turn.EACH)
+        return turns
 
     def _joint(self, role: Role, loop: PlacedLoop) -> bool:
         axis = axis_of(self.hierarchy, loop)

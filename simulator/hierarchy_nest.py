@@ -31,15 +31,12 @@ class TensorAxis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operand:
-    """One operand: the axes that loops move along."""
+    """One operand: the axes that loops move along, and those loops, `dims` (relevant loops, in the words of the
+    mapping literature)."""
 
     role: Role
     axes: tuple[TensorAxis, ...]
-
-    @property
-    def dims(self) -> tuple[str, ...]:
-        """The loops that move it (relevant loops, in the words of the mapping literature)."""
-        return tuple(name for axis in self.axes for name, _ in axis.terms)
+    dims: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +75,7 @@ def tensor_nest(nest: LoopNest) -> TensorNest:
         raise InputError(path, "not a multiply-accumulate of two operands and an optional bias", value=nest.function)
     accesses = (nest.reads[0], nest.reads[1], nest.write)
     operands = tuple(
-        Operand(role=role, axes=_axes(path, access, nest.dims)) for role, access in zip(ROLES, accesses, strict=True)
+        _operand(role, _axes(path, access, nest.dims)) for role, access in zip(ROLES, accesses, strict=True)
     )
     inputs, weights, outputs = operands
     if not all(axis.dense for axis in outputs.axes):
@@ -92,6 +89,10 @@ def tensor_nest(nest: LoopNest) -> TensorNest:
         operands=(_shrunk(inputs, dims), _shrunk(weights, dims), _shrunk(outputs, dims)),
         bias_elements=_elements(nest.reads[2], nest.dims) if len(nest.reads) == 3 else 0,
     )
+
+
+def _operand(role: Role, axes: tuple[TensorAxis, ...]) -> Operand:
+    return Operand(role=role, axes=axes, dims=frozenset(name for axis in axes for name, _ in axis.terms))
 
 
 def _axes(path: str, access: Access, dims: Dims) -> tuple[TensorAxis, ...]:
@@ -133,7 +134,7 @@ def _shrunk(operand: Operand, dims: Dims) -> Operand:
         )
         for axis in operand.axes
     )
-    return Operand(role=operand.role, axes=tuple(axis for axis in axes if axis.terms or not axis.dense))
+    return _operand(operand.role, tuple(axis for axis in axes if axis.terms or not axis.dense))
 
 
 def _window_kinds(inputs: Operand, weights: Operand, outputs: Operand) -> list[dict[str, DimKind]]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from simulator.engine_banks import bank_of
 from simulator.engine_compile import bits, compiled, inlined, least, most
 from simulator.engine_front import release, row_key
-from simulator.engine_rows import bank_of
 
 # isort: off
 from simulator.engine_state import (

@@ -9,24 +9,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulator.engine_accumulator import access_of, note_execute_write
+from simulator.engine_array_rows import begin_rows, interrupt_all, row_leaves
+from simulator.engine_banks import bank_of, execute_writes
 from simulator.engine_compile import compiled, inlined, least, most
 from simulator.engine_decide import decide
 from simulator.engine_front import release
-from simulator.engine_rows import bank_of, execute_writes
 from simulator.engine_store import bank_held
 
 # isort: off
 from simulator.engine_state import (
-    ACC_BANK_BIT, COMMANDS, COMPUTING, EXECUTE, FLUSH, FLUSHING, G_EXE_ACTIVE, G_EXE_FLUSH, G_EXE_Q_BLOCK, LEFT,
-    MESH_DONE, MUL_PRELOAD, NEVER, N_ACC_WRITE, N_SP_READ, N_SP_WRITE, PAST, PRELOAD_ONLY, P_ACC_BYTES, P_DIM,
-    P_IN_BYTES, P_MESH_DELAY, P_READ_DELAY, P_TAGS, QUEUE_RING, TAGS, TAG_RING, T_ACCUMULATES, T_ENTERED, T_KEY,
-    T_LEFT, T_MATCH, T_ROWS, T_SIZE, T_SLOT, T_STRIDE, T_WS, U_SIZE, U_SLOT, U_TIME, V_HELD_BANK, WAITING, WRITE_BANK,
-    WRITE_RING, WRITE_TIME, W_BANK, W_TIME, X_A, X_A_ROWS, X_A_STRIDE, X_B, X_BANK_A, X_BANK_B, X_BANK_D, X_BUSY,
-    X_B_ROWS, X_CAUSE, X_CQ_HEAD, X_CQ_TAIL, X_C_ACCUMULATES, X_C_KEY, X_C_ROWS, X_C_SLOT, X_C_STRIDE, X_D,
-    X_DONE_HEAD, X_DONE_TAIL, X_D_ROWS, X_ENTRIES, X_FIRED, X_FIRST, X_FLUSHED, X_LAST_OUT, X_LAST_ROW, X_NA, X_NB,
-    X_ND, X_NEXT, X_OP, X_OPS, X_PENDING0, X_PENDING1, X_PENDING_SINCE, X_READS, X_READ_TIME, X_ROW, X_SMOOTH, X_STATE,
-    X_TAG_HEAD, X_TAG_TAIL, X_TOTAL, X_U_NEXT, X_WS,
+    COMMANDS, COMPUTING, EXECUTE, FLUSH, FLUSHING, G_EXE_ACTIVE, G_EXE_FLUSH, G_EXE_Q_BLOCK, LEFT, MESH_DONE,
+    MUL_PRELOAD, NEVER, N_SP_READ, PAST, PRELOAD_ONLY, P_DIM, P_IN_BYTES, P_MESH_DELAY, P_READ_DELAY, P_TAGS,
+    QUEUE_RING, TAGS, TAG_RING, T_ACCUMULATES, T_ENTERED, T_KEY, T_LEFT, T_MATCH, T_ROWS, T_SIZE, T_SLOT, T_STRIDE,
+    T_WS, U_SIZE, U_SLOT, U_TIME, V_HELD_BANK, WAITING, W_BANK, W_TIME, X_A, X_A_ROWS, X_A_STRIDE, X_B, X_BUSY,
+    X_B_ROWS, X_CAUSE, X_CQ_HEAD, X_CQ_TAIL, X_C_ACCUMULATES, X_C_KEY, X_C_ROWS, X_C_SLOT, X_C_STRIDE, X_D, X_DONE_HEAD,
+    X_DONE_TAIL, X_D_ROWS, X_ENTRIES, X_FIRED, X_FIRST, X_FLUSHED, X_LAST_OUT, X_LAST_ROW, X_NA, X_NB, X_ND, X_NEXT,
+    X_OP, X_OPS, X_PENDING0, X_PENDING1, X_PENDING_SINCE, X_READS, X_READ_TIME, X_ROW, X_STATE, X_TAG_TAIL, X_TOTAL,
+    X_U_NEXT, X_WS,
 )  # fmt: skip
 # isort: on
 
@@ -44,36 +43,6 @@ def _enter_operation(m, time):  # type: ignore[no-untyped-def]
     m[tag + T_ACCUMULATES], m[tag + T_ENTERED], m[tag + T_LEFT] = m[X_C_ACCUMULATES], time, PAST
     m[tag + T_STRIDE], m[tag + T_WS] = m[X_C_STRIDE], m[X_WS]
     m[X_TAG_TAIL] += 1
-
-
-@compiled
-def _row_leaves(m, row, total, time):  # type: ignore[no-untyped-def]
-    """Row `row` of the current operation leaves the mesh in cycle `time` with the result the head tag names."""
-    if m[X_TAG_HEAD] == m[X_TAG_TAIL]:
-        return
-    tag = TAGS + m[X_TAG_HEAD] % TAG_RING * T_SIZE
-    if m[tag + T_MATCH] != m[X_OPS]:
-        return
-    result_row = row if m[tag + T_WS] else total - 1 - row
-    if m[tag + T_SLOT] >= 0 and result_row < m[tag + T_ROWS]:
-        key = m[tag + T_KEY] + result_row * m[tag + T_STRIDE]
-        bank = bank_of(m, key)
-        slot = time % WRITE_RING
-        m[WRITE_TIME + slot] = time
-        m[WRITE_BANK + slot] = bank
-        if bank >= ACC_BANK_BIT:
-            m[WRITE_BANK + slot] = access_of(m, key, m[tag + T_ACCUMULATES])
-            note_execute_write(m, time, bank)
-            m[N_ACC_WRITE] += m[P_DIM] * m[P_ACC_BYTES]
-        else:
-            m[N_SP_WRITE] += m[P_DIM] * m[P_IN_BYTES]
-    if row == total - 1:
-        m[tag + T_LEFT] = time
-        m[X_TAG_HEAD] += 1
-        if m[tag + T_SLOT] >= 0:
-            done = MESH_DONE + m[X_DONE_TAIL] % TAG_RING * 2
-            m[done + 0], m[done + 1] = time, m[tag + T_SLOT]
-            m[X_DONE_TAIL] += 1
 
 
 @inlined
@@ -151,7 +120,7 @@ def _queue_entry(m, t, reads, fired):  # type: ignore[no-untyped-def]
     m[X_LAST_OUT] = out
     complete = least(least(m[X_NA], m[X_NB]), m[X_ND])
     while m[X_ROW] < complete:
-        _row_leaves(m, m[X_ROW], m[X_TOTAL], out + m[P_MESH_DELAY])
+        row_leaves(m, m[X_ROW], m[X_TOTAL], out + m[P_MESH_DELAY])
         m[X_LAST_ROW] = out
         m[X_ROW] += 1
 
@@ -190,66 +159,18 @@ def _flush(m, t):  # type: ignore[no-untyped-def]
         return
     m[X_OPS] += 1
     for row in range(m[P_DIM]):
-        _row_leaves(m, row, m[P_DIM], t + row + m[P_MESH_DELAY])
+        row_leaves(m, row, m[P_DIM], t + row + m[P_MESH_DELAY])
     m[X_LAST_OUT] = t + m[P_DIM] - 1
     m[X_STATE], m[X_FLUSHED] = FLUSHING, t + m[P_DIM] + 1
     m[X_NEXT] = m[X_FLUSHED]
 
 
-@inlined
-def fire_row(m, t):  # type: ignore[no-untyped-def]
-    """What `execute` does in cycle `t` for a row amid an operation whose operands never meet in a bank; False, and
-    nothing done, where the row is not one, the control queue is full, or a write takes a bank.
-
-    Nearly all of the array's cycles are such rows, so this is kept apart from what the others need.
-    """
-    row = m[X_NA]
-    if m[V_HELD_BANK] >= 0:
-        return False
-    if m[X_STATE] != COMPUTING or m[X_SMOOTH] == 0 or m[LEFT + ((m[X_ENTRIES] - m[P_READ_DELAY]) & 63)] > t:
-        return False
-    if row != m[X_NB] or row != m[X_ND] or row == 0 or row >= m[X_TOTAL] - 1 or m[X_ROW] != row:
-        return False
-    row_d = m[P_DIM] - 1 - row
-    read_a = m[X_BANK_A] >= 0 and row < m[X_A_ROWS]
-    read_b = m[X_BANK_B] >= 0 and row < m[X_B_ROWS]
-    read_d = m[X_BANK_D] >= 0 and row_d < m[X_D_ROWS]
-    busy = m[W_BANK] if m[W_TIME] == t else np.int64(-9)
-    execute = execute_writes(m, t)
-    if read_a and (m[X_BANK_A] == busy or m[X_BANK_A] == execute):
-        return False
-    if read_b and (m[X_BANK_B] == busy or m[X_BANK_B] == execute):
-        return False
-    if read_d and (m[X_BANK_D] == busy or m[X_BANK_D] == execute):
-        return False
-    out = m[X_LAST_OUT] + 1
-    if read_a or read_b or read_d:
-        reads = np.int64(0)
-        if read_a:
-            reads |= np.int64(1) << m[X_BANK_A]
-        if read_b:
-            reads |= np.int64(1) << m[X_BANK_B]
-        if read_d:
-            reads |= np.int64(1) << m[X_BANK_D]
-        m[X_READ_TIME], m[X_READS] = t, reads
-        m[N_SP_READ] += (read_a + read_b + read_d) * m[P_DIM] * m[P_IN_BYTES]
-        if out < t + m[P_READ_DELAY]:
-            out = t + m[P_READ_DELAY]
-    elif out <= t:
-        out = t + 1
-    m[X_NA], m[X_NB], m[X_ND], m[X_ROW] = row + 1, row + 1, row + 1, row + 1
-    m[LEFT + (m[X_ENTRIES] & 63)] = out
-    m[X_ENTRIES] += 1
-    m[X_LAST_OUT], m[X_LAST_ROW], m[X_FIRED] = out, out, t
-    m[X_BUSY] += 1
-    m[X_CAUSE], m[X_NEXT] = 0, t + 1
-    _row_leaves(m, row, m[X_TOTAL], out + m[P_MESH_DELAY])
-    return True
-
-
 @compiled
 def execute(m, t):  # type: ignore[no-untyped-def]
     """One cycle of the execute controller."""
+    interrupt_all(m, t)
+    if begin_rows(m, t):
+        return
     m[X_NEXT] = NEVER
     blocked = m[X_STATE] == COMPUTING and m[X_CAUSE] == DEPENDENCY
     m[X_CAUSE] = 0
@@ -279,6 +200,8 @@ def execute(m, t):  # type: ignore[no-untyped-def]
     m[X_NEXT] = t + 1
     if _fire(m, t):
         _finish(m, t)
+    elif m[X_FIRED] == t:
+        begin_rows(m, t + 1)
 
 
 @compiled

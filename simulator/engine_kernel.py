@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulator.engine_compile import compiled, least, most, pointer_to
+from simulator.engine_array_rows import interrupt_all
+from simulator.engine_compile import compiled, inlined, least, most, pointer_to
 from simulator.engine_conv_state import CV_EXECUTED, CV_NEXT
 from simulator.engine_decide import unroll
-from simulator.engine_execute import complete_execute, execute, fire_row, next_completion
+from simulator.engine_execute import complete_execute, execute, next_completion
 from simulator.engine_front import allocate, issue, queue_of
 from simulator.engine_load import complete_load, load_controller, reader, zero_writer
 from simulator.engine_loop_conv import loop_conv
@@ -25,8 +26,8 @@ from simulator.engine_state import (
     F_LAST_OF, F_MORE, F_NEXT, F_STARVED, H_EXECUTED, H_NEXT, L_DONE_HEAD, L_NEXT, NEVER, O_NEXT, P_EX_ENTRIES,
     P_LD_ENTRIES, P_TRACE_FROM, P_TRACE_TO, QUEUE_RING, R_NEXT, STALLS, S_HEAD_EX, S_ISSUE_EX, S_ISSUE_LD, S_ISSUE_ST,
     S_LAST_BUSY, S_TAIL_EX, S_VALID, UNISSUED, V_DONE, V_D_NEXT, V_FIRED, V_ISSUED, V_LAST_ACK, V_NEXT, V_READY, V_SENT,
-    V_W_NEXT, WAITING, W_NEXT, X_BUSY, X_CAUSE, X_FIRED, X_NEXT, X_STATE, X_UQ_HEAD, X_UQ_START, X_UQ_TAIL, X_U_NEXT,
-    Z_NEXT,
+    V_W_NEXT, WAITING, W_NEXT, X_BUSY, X_CAUSE, X_FIRED, X_LAG, X_NEXT, X_STATE, X_UQ_HEAD, X_UQ_START, X_UQ_TAIL,
+    X_U_NEXT, Z_NEXT,
 )  # fmt: skip
 # isort: on
 
@@ -105,22 +106,37 @@ def _others_next(m, t):  # type: ignore[no-untyped-def]
     return after
 
 
+@inlined
+def _fires(m, t):  # type: ignore[no-untyped-def]
+    """Whether the array fires a row in cycle `t`."""
+    return m[X_FIRED] == t or m[X_LAG] <= t
+
+
 @compiled
-def _stream(m, t, until):  # type: ignore[no-untyped-def]
+def _stream(m, t, until, last_execute):  # type: ignore[no-untyped-def]
     """While only rows are fired and written, run the two units that do so alone; returns the last cycle done.
 
     Nothing else acts before cycle `until`; a finished operation or mvin ends the stretch, because it wakes others.
     """
-    while t + 1 < until and m[X_STATE] == COMPUTING and m[L_DONE_HEAD] == 0:
-        t += 1
+    computing = m[X_STATE] == COMPUTING
+    waiting = np.int64(0) if computing else _cause(m, last_execute)
+    while m[L_DONE_HEAD] == 0 and (m[X_STATE] == COMPUTING) == computing:
+        after = most(least(m[X_NEXT], m[W_NEXT]), t + 1)
+        if after >= until or (m[X_NEXT] <= after and not computing):
+            break
+        cause = (ON_BANK if m[X_CAUSE] == 1 else ON_DEPENDENCY) if computing else waiting
+        if m[X_LAG] == NEVER:
+            m[STALLS + cause] += after - t - 1
+        t = after
         if m[W_NEXT] <= t:
             write_row(m, t)
             # A row passed on lets the memory answer on, which frees a number for the next request.
             until = least(until, least(m[R_NEXT], m[V_W_NEXT]))
-        if m[X_NEXT] <= t and not fire_row(m, t):
+        if m[X_NEXT] <= t:
             execute(m, t)
-        if m[X_FIRED] != t:
-            m[STALLS + (ON_BANK if m[X_CAUSE] == 1 else ON_DEPENDENCY)] += 1
+            cause = ON_BANK if m[X_CAUSE] == 1 else ON_DEPENDENCY
+        if not _fires(m, t):
+            m[STALLS + cause] += 1
     return t
 
 
@@ -173,8 +189,10 @@ def _run(m, memory, t, until, trace, host):  # type: ignore[no-untyped-def]
         advance_front(m, host)
     while True:
         if t >= until:
+            interrupt_all(m, t)
             return t, np.int64(REACHED)
         if m[F_STARVED] and m[F_MORE]:
+            interrupt_all(m, t)
             return t, np.int64(PAUSED)
         m[X_UQ_START] = m[X_UQ_TAIL] - m[X_UQ_HEAD]
         if m[CV_NEXT] <= t:
@@ -191,7 +209,7 @@ def _run(m, memory, t, until, trace, host):  # type: ignore[no-untyped-def]
             port(m, memory, t)
         if m[V_W_NEXT] <= t:
             writer(m, memory, t)
-        if m[X_NEXT] <= t and not fire_row(m, t):
+        if m[X_NEXT] <= t:
             execute(m, t)
         if m[V_D_NEXT] <= t:
             dispatch(m, t)
@@ -208,19 +226,19 @@ def _run(m, memory, t, until, trace, host):  # type: ignore[no-untyped-def]
         next_execute = next_completion(m, t - 1)
         if next_execute <= t or m[L_DONE_HEAD] or m[V_DONE]:
             _complete(m, trace, t, next_execute)
-        if m[X_FIRED] != t:
+        if not _fires(m, t):
             m[STALLS + _cause(m, last_execute)] += 1
         others = _others_next(m, t)
         if m[F_STARVED] and m[F_MORE]:
             others = t + 1
-        if m[X_STATE] == COMPUTING and others > t + 1:
-            t = _stream(m, t, least(others, until))
+        if least(m[X_NEXT], m[W_NEXT]) < others:
+            t = _stream(m, t, least(others, until), last_execute)
             others = _others_next(m, t)
         after = most(least(others, least(m[X_NEXT], m[W_NEXT])), t + 1)
         if after >= NEVER:
             break
         after = least(after, until)
-        if after > t + 1:
+        if after > t + 1 and m[X_LAG] == NEVER:
             m[STALLS + _cause(m, last_execute)] += after - t - 1
         t = after
     commands = m[F_END]

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from simulator.engine_array_rows import interrupt_rows
+from simulator.engine_banks import bank_of, copy_key, executing_on
 from simulator.engine_compile import bits, compiled, inlined, least, most
 from simulator.engine_front import release, row_key
 from simulator.engine_port import READER, alone, answer_read, best_packet, enter_read, new_request, pass_alone
-from simulator.engine_rows import bank_of, copy_key, credit, executing_on, may_write_accumulator
+from simulator.engine_rows import credit, may_write_accumulator
 
 # isort: off
 from simulator.engine_state import (
@@ -252,6 +254,7 @@ def _write_zeros(m, t):  # type: ignore[no-untyped-def]
     if bank >= ACC_BANK_BIT:
         m[W_ACC_TIME], m[W_ACC_BANK], m[W_ACCUMULATES] = t, bank, m[Z_HELD_ACCUMULATE]
     else:
+        interrupt_rows(m, t, bank)
         m[W_TIME], m[W_BANK] = t, bank
     if m[Z_HELD_COPIES] > 0:
         m[Z_HELD_COPIES] -= 1

@@ -11,23 +11,22 @@ Cycles that depend only on what is known are computed at once (`_advance`); the 
 
 from __future__ import annotations
 
-import numpy as np
-
 from simulator.engine_accumulator import access_of, dma_write_waits, note_dma_write
+from simulator.engine_array_rows import interrupt_rows
+from simulator.engine_banks import bank_of, copy_key, executing_on
 from simulator.engine_compile import compiled, inlined, least, most
 from simulator.memory_state import CACHED
 
 # isort: off
 from simulator.engine_state import (
-    ACCUMULATOR_KEY, ACC_BANK_BIT, ACKS, A_LEFT, A_MERGED, A_MOVED, A_OWN, A_PASSED, A_PENDING, BEAT_MERGED,
-    BEAT_MOVED, BEAT_OWN, BEAT_PORT, BEAT_RING, D_ACCUMULATE, D_BEATS, D_BLOCK, D_BYTES, D_NUMBER, D_OFFSET,
-    D_PER_BEAT, D_PIXELS, D_READY, D_REPEATS, D_ROW, D_SCALED, D_SHIFT, D_SIZE, D_TRACKER, D_WIDE, G_RDMA_LATENCY,
-    G_WDMA_LATENCY, IN_FLIGHT, K_LEFT, K_SEEN, K_SIZE, K_VALID, L_DONE_HEAD, NARROW, NEVER, N_ACC_WRITE, N_SP_WRITE,
-    P_ACC_BANK_SHIFT, P_ACC_BYTES, P_ACC_PORTS, P_BUS, P_DIM, P_IN_BYTES, P_MEMORY_KIND, P_NARROW_CYCLES,
-    P_NARROW_DEPTH, P_SCALE_LATENCY, P_SCALE_UNITS, P_SP_BANK_SHIFT, P_SP_ROWS, P_WIDE_CYCLES, RESPONSE, RESPONSES,
-    ROWS, R_ACTIVE, R_MEMORY_FREE, R_NEXT, TRACKER, V_LAST_ACK, V_W_BEATS, V_W_LEFT, V_W_NEXT, WIDE, WRITE_BANK,
-    WRITE_RING, WRITE_TIME, WR_ACCUMULATE, WR_BYTES, WR_COPIES, WR_KEY, WR_LAST, WR_PIXELS, WR_READY, WR_REPEATS,
-    WR_SIZE, WR_TRACKER, W_ACCUMULATES, W_ACC_BANK, W_ACC_TIME, W_BANK, W_BUSY, W_FREE, W_HEAD, W_HELD, W_LAST_TIME,
+    ACCUMULATOR_KEY, ACC_BANK_BIT, ACKS, A_LEFT, A_MERGED, A_MOVED, A_OWN, A_PASSED, A_PENDING, BEAT_MERGED, BEAT_MOVED,
+    BEAT_OWN, BEAT_PORT, BEAT_RING, D_ACCUMULATE, D_BEATS, D_BLOCK, D_BYTES, D_NUMBER, D_OFFSET, D_PER_BEAT, D_PIXELS,
+    D_READY, D_REPEATS, D_ROW, D_SCALED, D_SHIFT, D_SIZE, D_TRACKER, D_WIDE, G_RDMA_LATENCY, G_WDMA_LATENCY, IN_FLIGHT,
+    K_LEFT, K_SEEN, K_SIZE, K_VALID, L_DONE_HEAD, NARROW, NEVER, N_ACC_WRITE, N_SP_WRITE, P_ACC_BYTES, P_ACC_PORTS,
+    P_BUS, P_DIM, P_IN_BYTES, P_MEMORY_KIND, P_NARROW_CYCLES, P_NARROW_DEPTH, P_SCALE_LATENCY, P_SCALE_UNITS,
+    P_WIDE_CYCLES, RESPONSE, RESPONSES, ROWS, R_ACTIVE, R_MEMORY_FREE, R_NEXT, TRACKER, V_LAST_ACK, V_W_BEATS, V_W_LEFT,
+    V_W_NEXT, WIDE, WR_ACCUMULATE, WR_BYTES, WR_COPIES, WR_KEY, WR_LAST, WR_PIXELS, WR_READY, WR_REPEATS, WR_SIZE,
+    WR_TRACKER, W_ACCUMULATES, W_ACC_BANK, W_ACC_TIME, W_BANK, W_BUSY, W_FREE, W_HEAD, W_HELD, W_LAST_TIME,
     W_MERGE_NEXT, W_NARROW_AT, W_NARROW_HEAD, W_NARROW_NEXT, W_NARROW_TAIL, W_NEXT, W_PORT, W_PORT_NEXT, W_REPEATED,
     W_SCALED, W_SCALED_FROM, W_SCALED_UNTIL, W_SENT, W_SHARED, W_TAIL, W_TIME, W_WIDE_HEAD, W_WIDE_NEXT, W_WIDE_TAIL,
 )  # fmt: skip
@@ -38,42 +37,6 @@ BLOCKS_READS = 2
 SHARED_ENTRIES = 2
 OWN_ENTRIES = 2
 ENTRIES = 3
-
-
-@inlined
-def bank_of(m, key):  # type: ignore[no-untyped-def]
-    """Bank of a local row key: scratchpad bank number, or accumulator bank number plus ACC_BANK_BIT.
-
-    Scratchpad rows wrap around: the execute controller also compares rows of a block that it does not read.
-    """
-    if key >= ACCUMULATOR_KEY:
-        return ACC_BANK_BIT | ((key - ACCUMULATOR_KEY) >> m[P_ACC_BANK_SHIFT])
-    return (key if key < m[P_SP_ROWS] else key % m[P_SP_ROWS]) >> m[P_SP_BANK_SHIFT]
-
-
-@inlined
-def copy_key(m, key, copy):  # type: ignore[no-untyped-def]
-    """Row that copy `copy` of a repeated pixel goes to, that many above `key`; -1 outside its half of the scratchpad
-    (PixelRepeater.scala).
-    """
-    if copy == 0:
-        return key
-    half = m[P_SP_ROWS] // 2
-    return key - copy if key - copy >= (half if key >= half else 0) else np.int64(-1)
-
-
-@inlined
-def execute_writes(m, t):  # type: ignore[no-untyped-def]
-    """Bank the execute controller writes in cycle `t` with its accumulate bit, -1 if none."""
-    slot = t % WRITE_RING
-    return m[WRITE_BANK + slot] if m[WRITE_TIME + slot] == t else np.int64(-1)
-
-
-@inlined
-def executing_on(m, t, bank):  # type: ignore[no-untyped-def]
-    """Whether the execute controller writes `bank` in cycle `t`."""
-    execute = execute_writes(m, t)
-    return execute >= 0 and (execute & (ACC_BANK_BIT * 2 - 1)) == bank
 
 
 @inlined
@@ -328,6 +291,7 @@ def _written(m, t, j, bank):  # type: ignore[no-untyped-def]
         m[W_ACC_BANK], m[W_ACC_TIME], m[W_ACCUMULATES] = bank, t, m[j + WR_ACCUMULATE]
         m[N_ACC_WRITE] += m[j + WR_BYTES]
     else:
+        interrupt_rows(m, t, bank)
         m[W_BANK], m[W_TIME] = bank, t
         m[N_SP_WRITE] += m[j + WR_BYTES]
     if m[j + WR_COPIES] > 0:

@@ -11,11 +11,12 @@ the next may begin before that, as the controller tracks several.
 from __future__ import annotations
 
 from simulator.engine_accumulator import read_waits
+from simulator.engine_array_rows import interrupt_all
+from simulator.engine_banks import bank_of, execute_writes
 from simulator.engine_compile import bits, compiled, inlined, least, most
 from simulator.engine_front import release, row_key
 from simulator.engine_normaliser import configure_normaliser, enter, is_stored, leave, passage
 from simulator.engine_port import WRITER, alone, answer_write, best_packet, enter_beat, new_request, page_of, pass_alone
-from simulator.engine_rows import bank_of, execute_writes
 
 # isort: off
 from simulator.engine_state import (
@@ -245,6 +246,8 @@ def dispatch(m, t):  # type: ignore[no-untyped-def]
         if m[oldest + I_BANK] == bank and m[oldest + I_ACCEPT] > t:
             m[V_D_NEXT] = m[oldest + I_ACCEPT]
             return
+    if 0 <= bank < ACC_BANK_BIT:
+        interrupt_all(m, t + 1)
     if bank >= 0 and _bank_busy(m, t, bank, m[item + I_KEY]):
         m[V_D_NEXT] = t + 1
         return

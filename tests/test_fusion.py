@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from nest_cases import machine, machines, mappings, matmul, nests
 
 from mapper.exhaustive import legal_mappings
 from mapper.fused_mapping import fused_mapping
@@ -20,7 +21,6 @@ from simulator.analytical import analytical
 from simulator.array_nest import ArrayNest
 from simulator.fusion import OnChip, Tail, fused_cost
 from systolic.pipeline import layers_of
-from tests.nest_cases import machine, machines, mappings, matmul, nests
 from workloads.catalogue import build
 
 IBERT = load_accelerator("gemmini-ibert")

@@ -7,6 +7,7 @@ from itertools import product
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from nest_cases import convolution, machine, matmul
 
 from mapper.fused_attention import fused_attention
 from mapper.fused_depthwise import fused_depthwise
@@ -16,7 +17,6 @@ from simulator.accelerator_file import load_accelerator
 from simulator.array_nest import ArrayNest, Repeat
 from simulator.fusion_attention import AttentionTile, attention_cost, attention_rows
 from simulator.fusion_depthwise import Band, depthwise_pointwise_cost, packed_depthwise
-from tests.nest_cases import convolution, machine, matmul
 
 IBERT = load_accelerator("gemmini-ibert")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from itertools import product
 
+from mapper.objective import Key, key_of
 from mapper.solve import Objective
 from model_ir.errors import InfeasibleError
 from simulator.accelerator import Accelerator
@@ -20,13 +21,13 @@ def fused_attention(
     accelerator: Accelerator,
     *,
     function: str = "softmax",
-    objective: Objective = "cycles",
+    objective: Objective = "latency",
 ) -> tuple[AttentionTile, Cost]:
-    """The tile of least `objective` (then the other) and its cost.
+    """The tile of least `objective` (and then what decides among equals) and its cost.
 
     Raises InfeasibleError where one query and one block of keys do not fit; InputError as `attention_cost` does.
     """
-    best: tuple[tuple[float, float], AttentionTile, Cost] | None = None
+    best: tuple[Key, AttentionTile, Cost] | None = None
     keys = [*range(accelerator.dim, scores.out_channels, accelerator.dim), scores.out_channels]
     rows = {ceil_div(scores.out_columns, blocks) for blocks in range(1, scores.out_columns + 1)}
     rows.update(range(accelerator.dim, scores.out_columns, accelerator.dim))
@@ -36,8 +37,7 @@ def fused_attention(
         if scratchpad > accelerator.scratchpad_rows or accumulator > accelerator.accumulator_rows:
             continue
         cost = attention_cost(scores, attended, accelerator, tile, function=function)
-        key = (cost.cycles, float(cost.dram_bytes))
-        key = key if objective == "cycles" else (key[1], key[0])
+        key = key_of(cost, accelerator, objective)
         if best is None or key < best[0]:
             best = key, tile, cost
     if best is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 
+from mapper.objective import Key, key_of
 from mapper.solve import Objective
 from model_ir.errors import InfeasibleError
 from simulator.accelerator import Accelerator
@@ -13,13 +14,13 @@ from simulator.fusion_depthwise import Band, band_rows, depthwise_pointwise_cost
 
 
 def fused_depthwise(
-    depthwise: ArrayNest, pointwise: ArrayNest, accelerator: Accelerator, *, objective: Objective = "cycles"
+    depthwise: ArrayNest, pointwise: ArrayNest, accelerator: Accelerator, *, objective: Objective = "latency"
 ) -> tuple[Band, Cost]:
-    """The band of least `objective` (then the other) and its cost.
+    """The band of least `objective` (and then what decides among equals) and its cost.
 
     Raises InfeasibleError where not even one row of output fits; InputError as `depthwise_pointwise_cost` does.
     """
-    best: tuple[tuple[float, float], Band, Cost] | None = None
+    best: tuple[Key, Band, Cost] | None = None
     channels = [*range(accelerator.dim, pointwise.out_channels, accelerator.dim), pointwise.out_channels]
     smallest = Band(out_rows=1, out_channels=channels[0], depthwise_stays=False, pointwise_stays=False)
     try:
@@ -34,8 +35,7 @@ def fused_depthwise(
         if scratchpad > accelerator.scratchpad_rows or accumulator > accelerator.accumulator_rows:
             continue
         cost = depthwise_pointwise_cost(depthwise, pointwise, accelerator, band)
-        key = (cost.cycles, float(cost.dram_bytes))
-        key = key if objective == "cycles" else (key[1], key[0])
+        key = key_of(cost, accelerator, objective)
         if best is None or key < best[0]:
             best = key, band, cost
     assert best is not None, "the smallest band fits"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from time import perf_counter
 
-from mapper.network_problem import Choice, NetworkAnswer, NetworkProblem, check_problem, conflict_of, key_of
+from mapper.network_problem import Choice, NetworkAnswer, NetworkProblem, check_problem, conflict_of, key_of_all
 from mapper.solve import Objective, Solve
 from model_ir.errors import InfeasibleError
 
 
-def network_exhaustive(problem: NetworkProblem, *, objective: Objective = "cycles") -> NetworkAnswer:
+def network_exhaustive(problem: NetworkProblem, *, minimised: Objective = "latency") -> NetworkAnswer:
     """The best execution of all; time is exponential in the layers. Raises InfeasibleError where there is none."""
     started = perf_counter()
     best: tuple[Choice, ...] | None = None
@@ -19,11 +19,11 @@ def network_exhaustive(problem: NetworkProblem, *, objective: Objective = "cycle
         visited += 1
         if conflict_of(problem, choices):
             continue
-        if best is None or key_of(choices, objective) < key_of(best, objective):
+        if best is None or key_of_all(choices) < key_of_all(best):
             best = choices
     if best is None:
         raise InfeasibleError("executions of the network", demand=1, capacity=0, unit="found")
-    first, second = key_of(best, objective)
+    first, second = key_of_all(best)
     in_effect = sorted(frozenset().union(*(choice.residences for choice in best)))
     return NetworkAnswer(
         choices=best,
@@ -31,6 +31,7 @@ def network_exhaustive(problem: NetworkProblem, *, objective: Objective = "cycle
         solve=Solve(
             solver="exhaustive",
             status="optimal",
+            minimised=minimised,
             objective=first,
             bound=first,
             tie_objective=second,

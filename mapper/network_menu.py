@@ -18,6 +18,7 @@ import msgspec
 from mapper.network_problem import Choice, Memory
 from mapper.network_residences import Stay
 from mapper.network_steps import Step, Steps
+from mapper.objective import key_of
 from mapper.schedule import schedule_layers
 from mapper.solve import Objective
 from model_ir.errors import InfeasibleError, InputError
@@ -47,7 +48,8 @@ class Executed:
 class Menu:
     """Choices with what stands behind each (`Choice.detail` is the index into `executed`)."""
 
-    def __init__(self) -> None:
+    def __init__(self, accelerator: Accelerator, objective: Objective) -> None:
+        self.accelerator, self.objective = accelerator, objective
         self.choices: list[Choice] = []
         self.executed: list[Executed] = []
 
@@ -66,8 +68,7 @@ class Menu:
                 layers=layers,
                 kind=kind,
                 residences=residences,
-                cycles=round(executed.cost.cycles),
-                traffic_bytes=executed.cost.dram_bytes,
+                key=key_of(executed.cost, self.accelerator, self.objective),
                 rows=amounts,
                 detail=len(self.executed),
             )
@@ -79,7 +80,7 @@ class Menu:
 class MenuOptions:
     """How the mapper's own programs are asked."""
 
-    objective: Objective = "cycles"
+    objective: Objective = "latency"
     time_limit_seconds: float = 10.0
     workers: int | None = None
     cache: MutableMapping[str, Any] | None = None

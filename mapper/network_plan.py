@@ -6,7 +6,7 @@ latencies add up; every figure is the analytical model's (a lower bound of the c
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mapper.lower import Layer
 from mapper.network_fusions import Fusions
@@ -15,6 +15,7 @@ from mapper.network_problem import Choice, NetworkProblem, Residence
 from mapper.network_program import solve_network
 from mapper.network_residences import possible_stays
 from mapper.network_steps import Steps, steps_of
+from mapper.objective import in_units
 from mapper.solve import Objective, Solve
 from model_ir.errors import InputError
 from model_ir.graph import Graph
@@ -94,12 +95,14 @@ def plan_network(
     """
     options = options or PlanOptions()
     steps = steps_of(graph, layers, accelerator)
+    if options.menu.objective == "energy_delay_product":
+        raise InputError("objective", "energy-delay products of layers do not add up", value=options.menu.objective)
     if not steps.steps:
         raise InputError(graph.origin or graph.name, "has no layer that costs anything")
     menu, problem = offered(steps, accelerator, options)
     answer = solve_network(
         problem,
-        objective=options.menu.objective,
+        minimised=options.menu.objective,
         time_limit_seconds=options.time_limit_seconds,
         workers=options.workers,
     )
@@ -109,8 +112,8 @@ def plan_network(
         steps=steps,
         groups=tuple(_group(steps, choice, menu) for choice in answer.choices),
         residences=answer.residences,
-        apart=tuple(_apart(number, menu, options.menu.objective) for number in range(len(steps.steps))),
-        solve=answer.solve,
+        apart=tuple(_apart(number, menu) for number in range(len(steps.steps))),
+        solve=_in_units(answer.solve, accelerator),
         offered_choices=len(problem.choices),
         offered_residences=len(problem.residences),
     )
@@ -120,7 +123,7 @@ def offered(steps: Steps, accelerator: Accelerator, options: PlanOptions) -> tup
     """All that the program may choose from, with what stands behind it."""
     stays = possible_stays(steps, accelerator, result_path=options.result_path)
     mappings = mappings_of(steps, stays, accelerator, options.menu)
-    menu = Menu()
+    menu = Menu(accelerator, options.menu.objective)
     offer_alone(menu, steps, stays, mappings, accelerator)
     fusions = Fusions(steps, accelerator, options.menu.objective)
     fusions.offer(menu, mappings, options.menu, result_path=options.result_path)
@@ -141,14 +144,20 @@ def _group(steps: Steps, choice: Choice, menu: Menu) -> Group:
     )
 
 
-def _apart(number: int, menu: Menu, objective: Objective) -> Cost:
+def _apart(number: int, menu: Menu) -> Cost:
     """The layer-by-layer cost of a step: the best way alone with nothing resident."""
-    costs = [
-        menu.executed[choice.detail].cost
+    alone = [
+        choice
         for choice in menu.choices
         if choice.layers == (number,) and choice.kind == "alone" and not choice.residences
     ]
-    keys = [
-        (cost.cycles, cost.dram_bytes) if objective == "cycles" else (cost.dram_bytes, cost.cycles) for cost in costs
-    ]
-    return costs[keys.index(min(keys))]
+    return menu.executed[min(alone, key=lambda choice: choice.key).detail].cost
+
+
+def _in_units(solve: Solve, accelerator: Accelerator) -> Solve:
+    """The evidence with energy in picojoules."""
+    return replace(
+        solve,
+        objective=in_units(round(solve.objective), accelerator, solve.minimised),
+        bound=in_units(round(solve.bound), accelerator, solve.minimised),
+    )

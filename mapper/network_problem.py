@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mapper.solve import Objective, Solve
+from mapper.objective import Key
+from mapper.solve import Solve
 from model_ir.errors import InputError
 
 Memory = Literal["scratchpad", "accumulator"]
@@ -35,14 +36,14 @@ class Choice:
     """One way to execute the neighbouring `layers`: what it costs and the rows it takes beside what is resident.
 
     `residences` are the numbers of exactly those residences, among the ones that touch these layers, that must be in
-    effect. `kind` says to people what is done; `detail` is the caller's key to how.
+    effect. `key` is what it adds to what is minimised first and second. `kind` says to people what is done; `detail` is
+    the caller's key to how.
     """
 
     layers: tuple[int, ...]
     kind: str
     residences: frozenset[int]
-    cycles: int
-    traffic_bytes: int
+    key: Key
     rows: dict[Memory, int]
     detail: int = 0
 
@@ -66,21 +67,15 @@ class NetworkAnswer:
     solve: Solve
 
     @property
-    def cycles(self) -> int:
-        """Latency of all layers, one after another."""
-        return sum(choice.cycles for choice in self.choices)
-
-    @property
-    def traffic_bytes(self) -> int:
-        """Bytes over the memory port, both directions."""
-        return sum(choice.traffic_bytes for choice in self.choices)
+    def key(self) -> Key:
+        """What was minimised first and second, of all choices together."""
+        return key_of_all(self.choices)
 
 
-def key_of(choices: Iterable[Choice], objective: Objective) -> tuple[int, int]:
-    """(first, second) objective of a set of choices."""
+def key_of_all(choices: Iterable[Choice]) -> Key:
+    """What `choices` add up to."""
     chosen = tuple(choices)
-    cycles, traffic = sum(choice.cycles for choice in chosen), sum(choice.traffic_bytes for choice in chosen)
-    return (cycles, traffic) if objective == "cycles" else (traffic, cycles)
+    return sum(choice.key[0] for choice in chosen), sum(choice.key[1] for choice in chosen)
 
 
 def check_problem(problem: NetworkProblem) -> NetworkProblem:

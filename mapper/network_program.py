@@ -14,7 +14,7 @@ from typing import Any
 
 from ortools.sat.python import cp_model
 
-from mapper.network_problem import MEMORIES, Choice, NetworkAnswer, NetworkProblem, check_problem, key_of
+from mapper.network_problem import MEMORIES, Choice, NetworkAnswer, NetworkProblem, check_problem, key_of_all
 from mapper.solve import Objective, Solve
 from model_ir.errors import InfeasibleError, InputError
 
@@ -23,9 +23,9 @@ NETWORK_PROGRAM_VERSION = 1
 
 
 def solve_network(
-    problem: NetworkProblem, *, objective: Objective = "cycles", time_limit_seconds: float = 60.0, workers: int = 2
+    problem: NetworkProblem, *, minimised: Objective = "latency", time_limit_seconds: float = 60.0, workers: int = 2
 ) -> NetworkAnswer:
-    """The best execution of the network and the evidence.
+    """The best execution of the network and the evidence; `minimised` names what the keys count.
 
     Raises InfeasibleError where no execution fits, InputError for a problem that means nothing, for a time limit that
     is not positive, and where the time did not suffice for any answer.
@@ -34,7 +34,7 @@ def solve_network(
         raise InputError("time_limit_seconds", "must be positive", value=time_limit_seconds)
     started = perf_counter()
     model, taken = _model(check_problem(problem))
-    first = _terms(problem, taken, objective)
+    first = _terms(problem, taken, 0)
     model.minimize(first)
     solver = _solver(time_limit_seconds, workers)
     status = solver.solve(model)
@@ -48,19 +48,19 @@ def solve_network(
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         raise InputError("time_limit_seconds", "no answer in that time", value=time_limit_seconds)
     chosen = _chosen(problem, taken, solver)
-    best, second = key_of(chosen, objective)
+    best, second = key_of_all(chosen)
     bound, tie_bound = _bound(solver, status, best), 0
     branches, conflicts = solver.num_branches, solver.num_conflicts
     if bound == best:
         model.add(first <= best)
         for variable in taken:
             model.add_hint(variable, solver.value(variable))
-        model.minimize(_terms(problem, taken, "traffic" if objective == "cycles" else "cycles"))
+        model.minimize(_terms(problem, taken, 1))
         again = _solver(max(0.1, time_limit_seconds - (perf_counter() - started)), workers)
         status = again.solve(model)
         if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
             chosen = _chosen(problem, taken, again)
-            second = key_of(chosen, objective)[1]
+            second = key_of_all(chosen)[1]
             tie_bound = _bound(again, status, second)
         branches, conflicts = branches + again.num_branches, conflicts + again.num_conflicts
     in_effect = sorted(frozenset().union(*(choice.residences for choice in chosen)))
@@ -69,6 +69,7 @@ def solve_network(
         residences=tuple(problem.residences[number] for number in in_effect),
         solve=Solve(
             solver="cp-sat",
+            minimised=minimised,
             status="optimal" if (bound, tie_bound) == (best, second) else "feasible",
             objective=best,
             bound=bound,
@@ -107,11 +108,8 @@ def _model(problem: NetworkProblem) -> tuple[Any, list[Any]]:
     return model, taken
 
 
-def _terms(problem: NetworkProblem, taken: list[Any], objective: Objective) -> Any:
-    return sum(
-        (choice.cycles if objective == "cycles" else choice.traffic_bytes) * variable
-        for choice, variable in zip(problem.choices, taken, strict=True)
-    )
+def _terms(problem: NetworkProblem, taken: list[Any], part: int) -> Any:
+    return sum(choice.key[part] * variable for choice, variable in zip(problem.choices, taken, strict=True))
 
 
 def _chosen(problem: NetworkProblem, taken: list[Any], solver: Any) -> tuple[Choice, ...]:

@@ -1,0 +1,163 @@
+"""How close mappings come to the machine's bound on the cycle-level engine: ours beside the heuristic of Gemmini's
+library, over the distinct array layers of ResNet-50 and of BERT-Base at 128 and 512 tokens.
+
+python -m benchmarks.bench_mapping_quality [--json FILE]
+
+The bound of a layer is what no mapping goes below: the larger of its array cycles quantised by the array (one row of
+DIM inputs a cycle for every DIM x DIM block of weights) and of its compulsory traffic at the memory port's bandwidth
+(the roofline's). gap = (cycles - bound) / bound. Printed: one line a layer, slowest gap first, then the share of the
+heuristic's gap that ours closes, and how many layers end within 10 % of the bound.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import mean
+from time import process_time
+
+from mapper.lower import Layer
+from mapper.program import layer_programs
+from mapper.rerank import fastest
+from mapper.schedule import Scheduled
+from simulator.accelerator import Accelerator
+from simulator.accelerator_file import load_accelerator
+from simulator.analytical import weight_blocks
+from simulator.array_nest import ArrayNest
+from simulator.engine import simulate
+from simulator.mapping import Mapping
+from simulator.roofline import roofline_of_array_nest
+from systolic.pipeline import layers_of, schedule
+from workloads.catalogue import build
+
+NETWORKS = (("resnet50", None), ("bert-base", 128), ("bert-base", 512))
+NEAR = 0.10
+"""Layers within this gap of the bound count as near it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quality:
+    """One distinct layer: cycles of both mappings on the engine, and what no mapping goes below."""
+
+    network: str
+    layer: str
+    times: int
+    bound_cycles: float
+    compute_bound: bool
+    ours_cycles: int
+    heuristic_cycles: int
+    analytical_cycles: float
+    mapping: str
+    stall_cycles: dict[str, int]
+
+    @property
+    def gap(self) -> float:
+        """Of our mapping: (cycles - bound) / bound."""
+        return self.ours_cycles / self.bound_cycles - 1
+
+    @property
+    def heuristic_gap(self) -> float:
+        """Of the heuristic's mapping."""
+        return self.heuristic_cycles / self.bound_cycles - 1
+
+    @property
+    def closed(self) -> float:
+        """Share of the heuristic's gap that ours closes; 1 where it leaves none."""
+        return 1 - self.gap / self.heuristic_gap if self.heuristic_gap else 1.0
+
+
+def bound_cycles(nest: ArrayNest, accelerator: Accelerator) -> tuple[float, float]:
+    """Cycles of the array, quantised by its size, and of the compulsory traffic."""
+    traffic = roofline_of_array_nest(nest, accelerator)
+    return weight_blocks(nest, accelerator) * nest.pixels, max(traffic.read_cycles, traffic.write_cycles)
+
+
+def qualities(network: str, tokens: int | None, accelerator: Accelerator) -> list[Quality]:
+    """Every distinct array layer of a network, scheduled and simulated without any cache."""
+    layers = [
+        layer
+        for layer in layers_of(build(network, seq=tokens), accelerator)
+        if isinstance(layer.work, ArrayNest)
+    ]
+    distinct: dict[tuple[object, str], list[Layer]] = {}
+    for layer in layers:
+        distinct.setdefault((layer.work, layer.activation), []).append(layer)
+    firsts = tuple(same[0] for same in distinct.values())
+    plans = schedule(firsts, accelerator)
+    title = network if tokens is None else f"{network} {tokens}"
+    return [
+        _quality(title, layer, plan, len(same), accelerator)
+        for layer, plan, same in zip(firsts, plans, distinct.values(), strict=True)
+        if plan is not None
+    ]
+
+
+def _quality(network: str, layer: Layer, plan: Scheduled, times: int, accelerator: Accelerator) -> Quality:
+    assert isinstance(layer.work, ArrayNest) and plan.heuristic_mapping is not None
+    compute, traffic = bound_cycles(layer.work, accelerator)
+    ours = fastest(layer, plan, accelerator)
+    assert ours.mapping is not None
+    library = simulate(layer_programs(layer, plan.heuristic_mapping, accelerator), accelerator)
+    return Quality(
+        network=network,
+        layer=layer.name,
+        times=times,
+        bound_cycles=max(compute, traffic),
+        compute_bound=compute >= traffic,
+        ours_cycles=ours.result.cycles,
+        heuristic_cycles=library.cycles,
+        analytical_cycles=plan.cost.cycles,
+        mapping=text_of(ours.mapping),
+        stall_cycles=ours.result.stall_cycles,
+    )
+
+
+def text_of(mapping: Mapping) -> str:
+    """A mapping in one line."""
+    sizes = "x".join(str(size) for size in asdict(mapping.tile).values())
+    return f"{mapping.dataflow} {sizes} {mapping.order} A {mapping.a_placement} B {mapping.b_placement}"
+
+
+def report(rows: list[Quality]) -> None:
+    """One line a layer, furthest from the bound first."""
+    for row in sorted(rows, key=lambda row: -row.gap):
+        stalls = " ".join(f"{cause} {spent / row.ours_cycles:.1%}" for cause, spent in row.stall_cycles.items() if spent)
+        print(
+            f"{row.network:14} {row.layer[:34]:34} x{row.times:<3} bound {row.bound_cycles:9.0f}"
+            f"{'c' if row.compute_bound else 'm'} ours {row.gap:+7.1%} heuristic {row.heuristic_gap:+7.1%}"
+            f" closed {row.closed:7.1%} model {row.analytical_cycles / row.bound_cycles - 1:+6.1%} | {row.mapping} | {stalls}"
+        )
+
+
+def summary(title: str, rows: list[Quality]) -> None:
+    """The three bars."""
+    near = sum(row.gap <= NEAR for row in rows)
+    print(
+        f"{title}: {len(rows)} layers, mean gap {mean(row.gap for row in rows):.1%} (heuristic"
+        f" {mean(row.heuristic_gap for row in rows):.1%}), closed in the mean {mean(row.closed for row in rows):.1%}"
+        f" (of the mean gap {1 - mean(row.gap for row in rows) / mean(row.heuristic_gap for row in rows):.1%}),"
+        f" within {NEAR:.0%}: {near} of {len(rows)} ({near / len(rows):.0%}), worse than the heuristic:"
+        f" {sum(row.ours_cycles > row.heuristic_cycles for row in rows)}"
+    )
+
+
+def main() -> None:
+    """Measure and print; with --json also write the rows."""
+    accelerator = load_accelerator("gemmini")
+    everything: list[Quality] = []
+    started = process_time()
+    for network, tokens in NETWORKS:
+        rows = qualities(network, tokens, accelerator)
+        report(rows)
+        summary(network if tokens is None else f"{network} {tokens}", rows)
+        everything += rows
+    summary("all", everything)
+    print(f"{process_time() - started:.1f} s")
+    if sys.argv[1:2] == ["--json"]:
+        Path(sys.argv[2]).write_text(json.dumps([asdict(row) for row in everything], indent=1))
+
+
+if __name__ == "__main__":
+    main()

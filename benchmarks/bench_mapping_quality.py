@@ -77,9 +77,7 @@ def bound_cycles(nest: ArrayNest, accelerator: Accelerator) -> tuple[float, floa
 def qualities(network: str, tokens: int | None, accelerator: Accelerator) -> list[Quality]:
     """Every distinct array layer of a network, scheduled and simulated without any cache."""
     layers = [
-        layer
-        for layer in layers_of(build(network, seq=tokens), accelerator)
-        if isinstance(layer.work, ArrayNest)
+        layer for layer in layers_of(build(network, seq=tokens), accelerator) if isinstance(layer.work, ArrayNest)
     ]
     distinct: dict[tuple[object, str], list[Layer]] = {}
     for layer in layers:
@@ -95,7 +93,8 @@ def qualities(network: str, tokens: int | None, accelerator: Accelerator) -> lis
 
 
 def _quality(network: str, layer: Layer, plan: Scheduled, times: int, accelerator: Accelerator) -> Quality:
-    assert isinstance(layer.work, ArrayNest) and plan.heuristic_mapping is not None
+    assert isinstance(layer.work, ArrayNest)
+    assert plan.heuristic_mapping is not None
     compute, traffic = bound_cycles(layer.work, accelerator)
     ours = fastest(layer, plan, accelerator)
     assert ours.mapping is not None
@@ -123,11 +122,13 @@ def text_of(mapping: Mapping) -> str:
 def report(rows: list[Quality]) -> None:
     """One line a layer, furthest from the bound first."""
     for row in sorted(rows, key=lambda row: -row.gap):
-        stalls = " ".join(f"{cause} {spent / row.ours_cycles:.1%}" for cause, spent in row.stall_cycles.items() if spent)
+        shares = {cause: spent / row.ours_cycles for cause, spent in row.stall_cycles.items()}
+        stalls = " ".join(f"{cause} {share:.1%}" for cause, share in shares.items() if share >= 0.001)
         print(
             f"{row.network:14} {row.layer[:34]:34} x{row.times:<3} bound {row.bound_cycles:9.0f}"
             f"{'c' if row.compute_bound else 'm'} ours {row.gap:+7.1%} heuristic {row.heuristic_gap:+7.1%}"
-            f" closed {row.closed:7.1%} model {row.analytical_cycles / row.bound_cycles - 1:+6.1%} | {row.mapping} | {stalls}"
+            f" closed {row.closed:7.1%} model {row.analytical_cycles / row.bound_cycles - 1:+6.1%}"
+            f" | {row.mapping} | {stalls}"
         )
 
 

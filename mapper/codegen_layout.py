@@ -14,7 +14,18 @@ from itertools import permutations, product
 
 from simulator.accelerator import Accelerator
 from simulator.array_nest import ArrayNest
-from simulator.mapping import Buffers, Mapping, a_passes, b_passes, ceil_div, input_extent, is_ragged, tile_counts
+from simulator.mapping import (
+    Buffers,
+    Mapping,
+    a_passes,
+    b_passes,
+    ceil_div,
+    input_extent,
+    input_taps,
+    is_ragged,
+    joins_lines,
+    tile_counts,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,14 +89,7 @@ def layout_of(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator, neede
     )
     a, b = next(fitting)
     a_bases, b_bases = _bases((a.rows, needed.a_copies), (b.rows, needed.b_copies), nest, mapping, accelerator)
-    return Layout(a=a, b=b, c=_result_layout(mapping, needed, accelerator), a_bases=a_bases, b_bases=b_bases)
-
-
-def input_taps(nest: ArrayNest, mapping: Mapping) -> tuple[int, int]:
-    """Kernel rows and columns under which A's buffer holds pixels."""
-    if mapping.a_placement != "tile":
-        return nest.kernel_rows, nest.kernel_columns
-    return mapping.tile.kernel_rows, mapping.tile.kernel_columns
+    return Layout(a=a, b=b, c=_result_layout(nest, mapping, needed, accelerator), a_bases=a_bases, b_bases=b_bases)
 
 
 def _input_layouts(nest: ArrayNest, mapping: Mapping, dim: int) -> tuple[InputLayout, ...]:
@@ -100,6 +104,8 @@ def _input_layouts(nest: ArrayNest, mapping: Mapping, dim: int) -> tuple[InputLa
     chunks, blocks = ceil_div(outs[1], dim), ceil_div(channels, dim)
     if nest.transpose_a:
         sizes = [(0, dim, chunks * dim, blocks * chunks * dim), (0, channels, dim, channels * chunks)]
+    elif joins_lines(nest, mapping):
+        sizes = [(width, 0, lines * width, lines * blocks * width)]
     else:
         sizes = [(blocks * width, 0, width, lines * blocks * width)]
         if taps[1] == 1 and not (whole and is_ragged(nest, tile, dim)):
@@ -129,11 +135,11 @@ def _weight_layouts(nest: ArrayNest, mapping: Mapping, dim: int) -> tuple[Weight
     return (plain,) if positions > 1 and channels < dim else (chunked, plain)
 
 
-def _result_layout(mapping: Mapping, needed: Buffers, accelerator: Accelerator) -> ResultLayout:
+def _result_layout(nest: ArrayNest, mapping: Mapping, needed: Buffers, accelerator: Accelerator) -> ResultLayout:
     dim, tile, capacity = accelerator.dim, mapping.tile, accelerator.accumulator_rows
-    blocks = ceil_div(tile.out_channels, dim)
-    lines = tile.images * tile.out_rows
-    full, rest = divmod(tile.out_columns, dim)
+    blocks, pixels = ceil_div(tile.out_channels, dim), tile.images * tile.out_rows * tile.out_columns
+    lines = tile.images if joins_lines(nest, mapping) else tile.images * tile.out_rows
+    full, rest = divmod(pixels // lines, dim)
     slots = lines * full + (ceil_div(lines, dim // rest) if rest else 0)
     rows = slots * dim * blocks
     slotted = blocks > 1 and rows * needed.c_copies <= capacity
@@ -142,7 +148,7 @@ def _result_layout(mapping: Mapping, needed: Buffers, accelerator: Accelerator) 
     aligned = ceil_div(rows, bank) * bank
     return ResultLayout(
         slotted=slotted,
-        plane=dim if slotted else lines * tile.out_columns,
+        plane=dim if slotted else pixels,
         second=aligned if aligned + rows <= capacity else rows,
     )
 

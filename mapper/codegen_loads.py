@@ -29,6 +29,7 @@ from mapper.codegen_tiles import (
     first_run_lacks,
     inner,
     run_index,
+    run_width,
 )  # fmt: skip
 from simulator.isa_compiled import encode_accumulator, encode_span
 
@@ -110,8 +111,8 @@ def _a_columns(w, info, loads, count, address, local, state, span, k_0, k_1, pla
             end = span[1]
         if kind:
             first = max(0, (column - (w.a_kernel_columns - 1) * w.column_dilation) // w.column_stride)
-            lacks = first_run_lacks(w, info[COLUMN_1] - info[COLUMN_0])
-            here = (need[0], need[1] + (first + lacks) // w.dim)
+            lacks = first_run_lacks(w, run_width(w, info))
+            here = (need[0], need[1] + (need[2] + first + lacks) // w.dim)
             source = address + column * w.column_step * w.a_stride * w.input_bytes
             zero = zero_row or kind == 2
             count = _a_segment(
@@ -147,7 +148,7 @@ def a_loads(w, info, address, loads, count):  # type: ignore[no-untyped-def]
     k_0, k_1 = info[IN_0], info[IN_1]
     plane_0 = k_0 // w.dim if w.a_place else 0
     image_0 = 0 if whole else info[IMAGE_0]
-    lines_runs = -(-(info[COLUMN_1] - info[COLUMN_0]) // w.dim)
+    line_runs, width = -(-run_width(w, info) // w.dim), info[COLUMN_1] - info[COLUMN_0]
     height = info[ROW_1] - info[ROW_0]
     step_rows = w.row_stride // w.row_step
     for image in range(info[IMAGE_0], info[IMAGE_1]):
@@ -156,7 +157,10 @@ def a_loads(w, info, address, loads, count):  # type: ignore[no-untyped-def]
                 continue
             line = row - (info[ROW_0] * step_rows if whole else 0)
             tap, out_row = _first_tap(max(line, 0), height, step_rows, tap_1 - tap_0, w.row_dilation)
-            need = (tap * (info[KCOL_1] - info[KCOL_0]), ((image - info[IMAGE_0]) * height + out_row) * lines_runs)
+            taps, line = tap * (info[KCOL_1] - info[KCOL_0]), (image - info[IMAGE_0]) * height + out_row
+            need = (taps, line * line_runs, ZERO)
+            if w.joined:
+                need = (taps, (image - info[IMAGE_0]) * line_runs, out_row * width)
             pixel = (image * w.in_rows + top + row * w.row_step) * w.in_columns + left
             source = address + pixel * w.a_stride * w.input_bytes
             local = info[A_BASE] + ((image - image_0) * w.a_height + row) * w.a_line
@@ -258,17 +262,22 @@ def _transposed_b_loads(w, info, address, loads, count):  # type: ignore[no-unty
 @inner
 def bias_loads(w, info, address, pieces, piece_count, loads, count):  # type: ignore[no-untyped-def]
     """Bias of a new result tile into its accumulator rows: one memory row repeated (stride 0) for each piece of
-    `pieces`."""
-    column = info[OUT_0]
-    while column < info[OUT_1]:
-        columns = min(w.bias_columns, info[OUT_1] - column)
-        block = (column - info[OUT_0]) // w.dim
+    `pieces`, in the order in which the stores free the rows."""
+    group = info[OUT_0]
+    while group < info[OUT_1]:
+        group_end = min(group + w.store_columns, info[OUT_1])
         for piece in range(piece_count):
             rows = pieces[piece, 2]
-            local = encode_accumulator(info[C_BASE] + pieces[piece, 0] + block * w.c_plane, False, False)
-            source = np.uint64(address + column * w.accumulator_bytes)
-            cost = rows * -(-columns // w.dim)
-            need = run_index(w, info, block, ZERO, ZERO, pieces[piece, 3])
-            count = append(loads, count, FUNCT_BIAS, source, encode_span(rows, columns, local), cost, need)
-        column += columns
+            column = group
+            while column < group_end:
+                columns = min(w.bias_columns, group_end - column)
+                block = (column - info[OUT_0]) // w.dim
+                local = encode_accumulator(info[C_BASE] + pieces[piece, 0] + block * w.c_plane, False, False)
+                source = np.uint64(address + column * w.accumulator_bytes)
+                # Of mvins this short two in flight do not hide the memory's latency.
+                cost = max(rows * -(-columns // w.dim), w.latency_cycles // 2)
+                need = run_index(w, info, block, ZERO, ZERO, pieces[piece, 3])
+                count = append(loads, count, FUNCT_BIAS, source, encode_span(rows, columns, local), cost, need)
+                column += columns
+        group = group_end
     return count

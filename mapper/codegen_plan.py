@@ -34,7 +34,7 @@ from mapper.codegen_tiles import (
     place_step,
     run_index,
 )  # fmt: skip
-from simulator.isa_compiled import encode_accumulator, encode_span
+from simulator.isa_compiled import encode_accumulator, encode_span, span_fields
 
 STORE_LAG_COMPUTES = 3
 """Computes between the last one of a result and its store: the rows are still in the mesh until then."""
@@ -158,15 +158,26 @@ def _spread_loads(loads, first, count, start, computes):  # type: ignore[no-unty
 
 
 @inner
-def _bias_start(loads, first, others, count, start, computes):  # type: ignore[no-untyped-def]
-    """Where the bias loads first..others begin: behind the other loads, since they wait for the stores of the result
-    before, in proportion to the port's time."""
-    bias = loads[3][first:others].sum()
-    return computes - (computes - start) * bias // max(bias + loads[3][others:count].sum(), 1)
+def overlaps(w, bias, store):  # type: ignore[no-untyped-def]
+    """Whether a bias load (its span word) writes accumulator rows that a store (its span word) reads."""
+    first, first_rows, _ = span_fields(bias)
+    second, second_rows, columns = span_fields(store)
+    return first < second + (-(-columns // w.dim) - 1) * w.dim + second_rows and second < first + first_rows
 
 
 @inner
-def plan_loads(w, step, steps, info, bases, offsets, runs, pieces, loads, ahead, state, computes):  # type: ignore[no-untyped-def]
+def _delay_bias(w, loads, first, others, stores, state, result, computes):  # type: ignore[no-untyped-def]
+    """Move bias loads first..others behind the stores, of results before `result`, that must free their rows."""
+    earliest = ZERO
+    for load in range(first, others):
+        for store in range(state[STORE_HEAD], state[STORE_COUNT]):
+            if stores[3][store] < result and overlaps(w, loads[2][load], stores[1][store]):
+                earliest = max(earliest, stores[2][store] - state[POSITION] + 1)
+        loads[4][load] = min(max(loads[4][load], earliest), computes)
+
+
+@inner
+def plan_loads(w, step, steps, info, bases, offsets, runs, pieces, loads, ahead, stores, state, computes):  # type: ignore[no-untyped-def]
     """Fill `loads` with those that go between the computes of `step`, in order of position; returns the first that is
     not of the first step, and the count."""
     count, start = ZERO, ZERO
@@ -184,10 +195,11 @@ def plan_loads(w, step, steps, info, bases, offsets, runs, pieces, loads, ahead,
     a_first = count
     count = _next_loads(w, step, steps, w.a_period, A_OPERAND, A_AHEAD, info, bases, offsets, runs, pieces, loads,
                         count, ahead[0], state)  # fmt: skip
-    bias_start = _bias_start(loads, first, b_first, count, start, computes)
-    _spread_loads(loads, first, b_first, bias_start, computes)
-    _spread_loads(loads, b_first, a_first, start, bias_start)
-    _spread_loads(loads, a_first, count, start, bias_start)
+    _spread_loads(loads, first, b_first, start, computes)
+    _spread_loads(loads, b_first, a_first, start, computes)
+    _spread_loads(loads, a_first, count, start, computes)
+    if w.bias:
+        _delay_bias(w, loads, first, b_first, stores, state, step // w.reduction_tiles, computes)
     _sort_loads(loads, first, count)
     return first, count
 

@@ -18,6 +18,7 @@ from mapper.codegen_plan import (
     STEP,
     STORE_COUNT,
     STORE_HEAD,
+    overlaps,
     plan_loads,
     queue_stores,
     shift_stores,
@@ -73,13 +74,26 @@ def _put_stores(out, at, stores, state, position, result):  # type: ignore[no-un
 
 
 @inner
-def _put_due(out, at, loads, stores, state, compute, result):  # type: ignore[no-untyped-def]
-    """Loads and stores due before the step's compute number `compute`. A bias load takes the accumulator rows of the
-    result before the current one, so that one's stores come first."""
+def _put_overlapped(w, out, at, stores, state, bias, result):  # type: ignore[no-untyped-def]
+    """Stores of results before `result` up to the last that reads accumulator rows the `bias` load writes."""
+    last = state[STORE_HEAD]
+    for store in range(state[STORE_HEAD], state[STORE_COUNT]):
+        if stores[3][store] < result and overlaps(w, bias, stores[1][store]):
+            last = store + 1
+    for store in range(state[STORE_HEAD], last):
+        at = put(out, at, MVOUT, stores[0][store], stores[1][store])
+    state[STORE_HEAD] = last
+    return at
+
+
+@inner
+def _put_due(w, out, at, loads, stores, state, compute, result):  # type: ignore[no-untyped-def]
+    """Loads and stores due before the step's compute number `compute`. A bias load takes accumulator rows of the result
+    before the current one, so their stores come first."""
     head = state[LOAD_HEAD]
     while head < state[LOAD_COUNT] and loads[4][head] <= compute:
         if loads[0][head] == FUNCT_BIAS:
-            at = _put_stores(out, at, stores, state, ALL_DUE, result)
+            at = _put_overlapped(w, out, at, stores, state, loads[2][head], result)
         at = put(out, at, loads[0][head], loads[1][head], loads[2][head])
         head += 1
     state[LOAD_HEAD] = head
@@ -130,7 +144,7 @@ def _ws_computes(w, info, runs, run_count, loads, stores, state, out, at):  # ty
                 for k in range(info[IN_0], info[IN_1], w.dim):
                     fresh = first and krow == info[KROW_0] and kcol == info[KCOL_0] and k == info[IN_0]
                     for run in range(run_count):
-                        at = _put_due(out, at, loads, stores, state, compute, info[RESULT])
+                        at = _put_due(w, out, at, loads, stores, state, compute, info[RESULT])
                         result = _result(w, info, runs, run, block, not fresh)
                         at = _compute(w, info, runs, run, block, krow, kcol, k, run == 0, result, out, at)
                         compute += 1
@@ -150,7 +164,7 @@ def _os_computes(w, info, runs, run_count, loads, stores, state, out, at):  # ty
             for krow in range(info[KROW_0], info[KROW_1]):
                 for kcol in range(info[KCOL_0], info[KCOL_1]):
                     for k in range(info[IN_0], info[IN_1], w.dim):
-                        at = _put_due(out, at, loads, stores, state, compute, info[RESULT])
+                        at = _put_due(w, out, at, loads, stores, state, compute, info[RESULT])
                         starts = term % w.os_blocks_per_result == 0
                         ends = term == depth - 1 or (term + 1) % w.os_blocks_per_result == 0
                         fresh = first and term < w.os_blocks_per_result
@@ -175,7 +189,7 @@ def _emit_steps(w, bases, offsets, state, loads, ahead, stores, runs, pieces, ou
         computes *= -(-(info[OUT_1] - info[OUT_0]) // w.dim)
         at = _put_stores(out, at, stores, state, ALL_DUE, info[RESULT] - 1)
         first, count = plan_loads(
-            w, step, steps, following, bases, offsets, runs, pieces, loads, ahead, state, computes
+            w, step, steps, following, bases, offsets, runs, pieces, loads, ahead, stores, state, computes
         )
         state[LOAD_HEAD], state[LOAD_COUNT] = 0, count
         run_count = place_runs(w, info, runs)
@@ -189,7 +203,7 @@ def _emit_steps(w, bases, offsets, state, loads, ahead, stores, runs, pieces, ou
             at = _ws_computes(w, info, runs, run_count, loads, stores, state, out, at)
         else:
             at = _os_computes(w, info, runs, run_count, loads, stores, state, out, at)
-        at = _put_due(out, at, loads, stores, state, computes, info[RESULT])
+        at = _put_due(w, out, at, loads, stores, state, computes, info[RESULT])
         state[POSITION] += computes
         state[STEP] += 1
         if state[STEP] == steps:

@@ -71,9 +71,15 @@ def run_index(w, info, block, tap, k_block, run):  # type: ignore[no-untyped-def
 
 @inner
 def runs_of(w, info):  # type: ignore[no-untyped-def]
-    """Runs of up to DIM output columns in the step's pixel tile."""
-    lines = (info[IMAGE_1] - info[IMAGE_0]) * (info[ROW_1] - info[ROW_0])
-    return lines * -(-(info[COLUMN_1] - info[COLUMN_0]) // w.dim)
+    """Runs of up to DIM output pixels in the step's pixel tile."""
+    lines = (info[IMAGE_1] - info[IMAGE_0]) * (1 if w.joined else info[ROW_1] - info[ROW_0])
+    return lines * -(-run_width(w, info) // w.dim)
+
+
+@inner
+def run_width(w, info):  # type: ignore[no-untyped-def]
+    """Output pixels that runs divide among them: of a line, or of all lines of an image where these are joined."""
+    return (info[COLUMN_1] - info[COLUMN_0]) * (info[ROW_1] - info[ROW_0] if w.joined else 1)
 
 
 @inner
@@ -103,9 +109,9 @@ def a_column(w, info, column):  # type: ignore[no-untyped-def]
 @inner
 def place_runs(w, info, runs):  # type: ignore[no-untyped-def]
     """Rows of `runs`: accumulator offset, scratchpad offset of A, output pixel, rows; one per run of up to DIM
-    columns."""
+    pixels."""
     at, slot, used = 0, 0, w.dim
-    width = info[COLUMN_1] - info[COLUMN_0]
+    width = run_width(w, info)
     rest = width % w.dim
     step_rows, step_columns = w.row_stride // w.row_step, w.column_stride // w.column_step
     image_0, row_0, column_0 = info[IMAGE_0], info[ROW_0], info[COLUMN_0]
@@ -113,11 +119,12 @@ def place_runs(w, info, runs):  # type: ignore[no-untyped-def]
         image_0, row_0, column_0 = 0, 0, 0
     line = 0
     for image in range(info[IMAGE_0], info[IMAGE_1]):
-        for row in range(info[ROW_0], info[ROW_1]):
+        for row in range(info[ROW_0], info[ROW_0] + 1 if w.joined else info[ROW_1]):
             start = ((image - image_0) * w.a_height + (row - row_0) * step_rows) * w.a_line
             column, rows = info[COLUMN_0], w.dim - first_run_lacks(w, width)
-            while column < info[COLUMN_1]:
-                rows = min(rows, info[COLUMN_1] - column)
+            end = info[COLUMN_0] + width
+            while column < end:
+                rows = min(rows, end - column)
                 runs[at, 0] = line * width + column - info[COLUMN_0]
                 if w.c_slotted and rows == w.dim:
                     runs[at, 0] = slot * w.c_blocks * w.dim
@@ -135,11 +142,11 @@ def place_runs(w, info, runs):  # type: ignore[no-untyped-def]
     if w.c_slotted and rest:  # short runs share slots behind the full ones
         per_line = -(-width // w.dim)
         short = per_line - 1 if w.transpose_a else 0
-        for end in range(line):
+        for index in range(line):
             if used + rest > w.dim:
                 used = 0
                 slot += 1
-            runs[end * per_line + short, 0] = (slot - 1) * w.c_blocks * w.dim + used
+            runs[index * per_line + short, 0] = (slot - 1) * w.c_blocks * w.dim + used
             used += rest
     return at
 

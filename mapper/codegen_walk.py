@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mapper.codegen_layout import input_taps, layout_of
+from mapper.codegen_layout import layout_of
 from model_ir.errors import InputError
 from simulator.accelerator import Accelerator
 from simulator.array_nest import ArrayNest
-from simulator.mapping import Mapping, TileCounts, ceil_div, check_legal, tile_counts
+from simulator.mapping import Mapping, TileCounts, ceil_div, check_legal, input_taps, joins_lines, tile_counts
 
 PLACES = {"tile": 0, "panel": 1, "whole": 2}
 FIELD_LIMIT = (1 << 16) - 1
@@ -73,6 +73,7 @@ class Walk(NamedTuple):
     a_period: int
     b_period: int
 
+    joined: int
     a_kernel_rows: int
     a_kernel_columns: int
     row_step: int
@@ -166,6 +167,7 @@ def walk_of(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> Walk
         b_place=PLACES[mapping.b_placement],
         a_period=_a_period(mapping, counts),
         b_period=_b_period(mapping, counts),
+        joined=int(joins_lines(nest, mapping)),
         a_kernel_rows=taps[0],
         a_kernel_columns=taps[1],
         # One kernel position needs only the pixels under it: the loads skip the ones between.

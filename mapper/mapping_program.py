@@ -175,8 +175,8 @@ class MappingProgram:
     def _array_cycles(self, plan: Plan) -> Linear:
         """Cycles that the array takes for a weight block."""
         if plan.mapping.dataflow == "ws":
-            return self._pixel_number("ws_cycles")
-        return self._pixel_number("os_blocks") * self.space.accelerator.dim
+            return self._pixel_number(f"ws_cycles_{plan.a_window}")
+        return self._pixel_number(f"os_blocks_{plan.a_window}") * self.space.accelerator.dim
 
     def _bound_bytes(self, traffic: list[Traffic]) -> None:
         nest, accelerator = self.space.nest, self.space.accelerator
@@ -192,7 +192,7 @@ class MappingProgram:
         bias = parts.per_bias_block * nest.repeat_count * self._pixel_number("output_blocks")
         for plan, literal, (_, _, elements) in zip(self.space.plans, self.plan, traffic, strict=True):
             stationary = plan.mapping.dataflow == "ws"
-            passes = self._pixel_number("tiles" if stationary else "os_blocks")
+            passes = self._pixel_number("tiles" if stationary else f"os_blocks_{plan.a_window}")
             updates = reduction_blocks(nest, accelerator) if stationary else plan.updates
             energy = parts.per_loaded_element * elements + parts.per_weight_pass * passes + bias
             energy += parts.fixed + parts.per_update * updates

@@ -7,8 +7,9 @@ also reads how often weights and partial sums pass the array's ports.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
-from mapper.mapping_plans import UNITS, Plan, plans, wholes_of
+from mapper.mapping_plans import UNITS, Plan, Window, plans, wholes_of
 from mapper.objective import EnergyQuanta, energy_quanta
 from mapper.solve import Objective
 from mapper.tile_options import Options, least_array_cycles, out_channel_options, pixel_options
@@ -150,11 +151,13 @@ def ceiling_of(space: Space) -> Floor:
         stored_rows * widest["acknowledgements"],
         accelerator,
     )
-    compute = weight_blocks(nest, accelerator) * max(most["ws_cycles"], most.get("os_blocks", 0) * accelerator.dim)
+    os_blocks = max(most.get(f"os_blocks_{window}", 0) for window in get_args(Window))
+    array = max(os_blocks * accelerator.dim, *(most[f"ws_cycles_{window}"] for window in get_args(Window)))
+    compute = weight_blocks(nest, accelerator) * array
     write = stored_rows * widest["write_cycles"]
     stored = stored_rows * nest.out_channels * accelerator.input_bytes
     parts = fixed_energy(nest, accelerator)
-    passes = max(most["tiles"], most.get("os_blocks", 0))
+    passes = max(most["tiles"], os_blocks)
     updates = max(reduction_blocks(nest, accelerator), *(plan.updates for plan in space.plans))
     return Floor(
         cycles=latency(compute, read, write, ramps(nest, accelerator)),

@@ -16,15 +16,14 @@ from simulator.accelerator import Accelerator
 from simulator.analytical import bias_block, ramps, weight_blocks
 from simulator.array_nest import ArrayNest
 from simulator.energy import energy_pj
-from simulator.mapping import Mapping, Tile, ceil_div, input_extent
+from simulator.mapping import Mapping, Tile, can_join_lines, ceil_div, input_extent
 from simulator.tile_sums import (
     Axis,
     IntArray,
+    array_cycles,
     column_axis,
-    line_cycles,
     output_blocks,
     pixel_blocks,
-    preload_cycles,
     row_axis,
     row_beats,
     row_requests,
@@ -199,10 +198,20 @@ def _by_pair(first: IntArray, second: IntArray, number: Callable[[int, int], int
 def _compute_cycles(nest: ArrayNest, template: Mapping, tiles: Tiles, accelerator: Accelerator) -> IntArray:
     dim, blocks = accelerator.dim, weight_blocks(nest, accelerator)
     if template.dataflow == "os":
-        return blocks * pixel_blocks(nest, tiles.out_columns, dim) * dim
-    tiles_of_lines = _tiles(nest.images, tiles.images) * _tiles(nest.out_rows, tiles.out_rows)
-    columns = (nest.out_columns, tiles.out_columns, dim, accelerator.array.minimum_rows_per_compute)
-    return blocks * (nest.images * nest.out_rows * line_cycles(*columns) + tiles_of_lines * preload_cycles(*columns))
+        return blocks * pixel_blocks(nest, tiles.out_rows, tiles.out_columns, _joined(nest, template, tiles), dim) * dim
+    pixels = (tiles.images, tiles.out_rows, tiles.out_columns)
+    return blocks * array_cycles(nest, accelerator, pixels, _joined(nest, template, tiles))
+
+
+def _joined(nest: ArrayNest, template: Mapping, tiles: Tiles) -> IntArray:
+    """1 where `simulator.mapping.joins_lines`, else 0."""
+    if template.a_placement != "tile":
+        taps = nest.kernel_rows, nest.kernel_columns
+        return (tiles.out_columns == nest.out_columns).astype(np.int64) * can_join_lines(nest, taps)
+    windows = np.stack((tiles.kernel_rows, tiles.kernel_columns), axis=1)
+    distinct, where = np.unique(windows, axis=0, return_inverse=True)
+    joins = np.array([can_join_lines(nest, (rows, columns)) for rows, columns in distinct.tolist()], dtype=np.int64)
+    return (tiles.out_columns == nest.out_columns).astype(np.int64) * joins[where.ravel()]
 
 
 def _read_cycles(beats: IntArray, requests: IntArray, stores: IntArray, accelerator: Accelerator) -> IntArray:
@@ -307,7 +316,10 @@ def _energy(
         fed_b = weights * counts.pixels
         updates = np.full_like(counts.pixels, nest.kernel_rows * nest.kernel_columns * ceil_div(nest.in_channels, dim))
     else:
-        fed_b, updates = weights * pixel_blocks(nest, tiles.out_columns, dim), counts.reduction
+        fed_b, updates = (
+            weights * pixel_blocks(nest, tiles.out_rows, tiles.out_columns, _joined(nest, template, tiles), dim),
+            counts.reduction,
+        )
     outputs = pixels * nest.out_channels * accelerator.accumulator_bytes
     return energy_pj(
         accelerator,

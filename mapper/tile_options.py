@@ -15,10 +15,12 @@ import numpy as np
 
 from simulator.accelerator import Accelerator
 from simulator.array_nest import ArrayNest
-from simulator.mapping import Tile, ceil_div, dataflows, input_extent
+from simulator.mapping import Tile, can_join_lines, ceil_div, dataflows, input_extent
 from simulator.tile_sums import (
     Axis,
     IntArray,
+    array_cycles,
+    ceilings,
     column_axis,
     line_cycles,
     output_blocks,
@@ -66,7 +68,7 @@ def pixel_options(
     images = _sizes_on_chip(nest.images, accelerator)
     images = images[nondominated([images, _tiles(nest.images, images)])]
     rows = _sizes_on_chip(nest.out_rows, accelerator)
-    rows = rows[nondominated([rows, *_axis_numbers(row_axis(nest), rows, kernel[0])])]
+    rows = rows[nondominated([rows, *_row_numbers(nest, rows, kernel, accelerator)])]
     columns = _sizes_on_chip(nest.out_columns, accelerator)
     columns = columns[nondominated([columns, *_column_numbers(nest, columns, kernel[1], accelerator)])]
     images, rows, columns = (axis.ravel() for axis in np.meshgrid(images, rows, columns, indexing="ij"))
@@ -89,23 +91,22 @@ def pixel_numbers(
     every_dataflow: bool = False,
 ) -> dict[str, IntArray]:
     """Everything about pixel tiles `sizes` (images, out_rows, out_columns; arrays of equal length); a_* are per channel
-    of the input (per in_channels element where A is transposed). Output-stationary numbers only where that is the one
-    dataflow, or of `every_dataflow`."""
+    of the input (per in_channels element where A is transposed), ws_cycles_* of the array per weight block.
+    Output-stationary numbers only where that is the one dataflow, or of `every_dataflow`."""
     dim, (images, rows, columns) = accelerator.dim, sizes
     lines = nest.images * nest.out_rows
-    tiles_of_lines = _tiles(nest.images, images) * _tiles(nest.out_rows, rows)
-    line = (nest.out_columns, columns, dim, accelerator.array.minimum_rows_per_compute)
-    tiles = tiles_of_lines * _tiles(nest.out_columns, columns)
+    tiles = _tiles(nest.images, images) * _tiles(nest.out_rows, rows) * _tiles(nest.out_columns, columns)
     numbers = {
         "tiles": tiles,
         "c_rows": images * rows * columns,
-        "ws_cycles": lines * line_cycles(*line) + tiles_of_lines * preload_cycles(*line),
         "ragged": nest.transpose_a * ((columns % dim != 0) & (columns != nest.out_columns)).astype(np.int64),
         "output_blocks": output_blocks(nest, tiles, dim),
     }
-    if every_dataflow or "ws" not in dataflows(nest, accelerator):
-        numbers["os_blocks"] = pixel_blocks(nest, columns, dim)
     for window, taps in (("tile", kernel), ("panel", (nest.kernel_rows, nest.kernel_columns))):
+        joined = (columns == nest.out_columns).astype(np.int64) * can_join_lines(nest, taps)
+        numbers[f"ws_cycles_{window}"] = array_cycles(nest, accelerator, sizes, joined)
+        if every_dataflow or "ws" not in dataflows(nest, accelerator):
+            numbers[f"os_blocks_{window}"] = pixel_blocks(nest, rows, columns, joined, dim)
         if nest.transpose_a:
             numbers |= {
                 f"a_rows_{window}": -(-columns // dim),
@@ -123,12 +124,15 @@ def pixel_numbers(
 
 
 def least_array_cycles(nest: ArrayNest, accelerator: Accelerator) -> int:
-    """Fewest cycles per weight block of any pixel tile: whole images and lines, and the columns cut at best (a cut may
-    help: a short last block takes more cycles than it has columns)."""
-    columns = _sizes_on_chip(nest.out_columns, accelerator)
-    whole = np.ones_like(columns)
-    kernel = (nest.kernel_rows, nest.kernel_columns)
-    numbers = pixel_numbers(nest, accelerator, (nest.images * whole, nest.out_rows * whole, columns), kernel)
+    """Fewest cycles per weight block of any pixel tile: whole images, and whole lines with the columns cut at best or
+    whole columns with the lines cut at best (a cut may help: a short last block takes more cycles than it has
+    pixels)."""
+    rows, columns = _sizes_on_chip(nest.out_rows, accelerator), _sizes_on_chip(nest.out_columns, accelerator)
+    cuts = (
+        np.concatenate((np.full_like(columns, nest.out_rows), rows)),
+        np.concatenate((columns, np.full_like(rows, nest.out_columns))),
+    )
+    numbers = pixel_numbers(nest, accelerator, (np.full_like(cuts[0], nest.images), *cuts), (1, 1))
     return int(_fastest(nest, accelerator, numbers).min())
 
 
@@ -136,8 +140,8 @@ def _fastest(nest: ArrayNest, accelerator: Accelerator, numbers: dict[str, IntAr
     """Array cycles per weight block under the faster dataflow: a weight-stationary block never takes more than the DIM
     cycles that every output-stationary one takes."""
     if "ws" in dataflows(nest, accelerator):
-        return numbers["ws_cycles"]
-    return numbers["os_blocks"] * accelerator.dim
+        return np.minimum(numbers["ws_cycles_tile"], numbers["ws_cycles_panel"])
+    return np.minimum(numbers["os_blocks_tile"], numbers["os_blocks_panel"]) * accelerator.dim
 
 
 def numbers_of_tile(
@@ -279,12 +283,25 @@ def _axis_numbers(axis: Axis, sizes: IntArray, kernel: int) -> tuple[IntArray, .
     )
 
 
+def _row_numbers(
+    nest: ArrayNest, sizes: IntArray, kernel: tuple[int, int], accelerator: Accelerator
+) -> tuple[IntArray, ...]:
+    numbers = _axis_numbers(row_axis(nest), sizes, kernel[0])
+    if not can_join_lines(nest, kernel):
+        return numbers
+    image = (nest.out_rows * nest.out_columns, sizes * nest.out_columns, accelerator.dim)
+    least = accelerator.dim if nest.transpose_b else accelerator.array.minimum_rows_per_compute
+    return (*numbers, line_cycles(*image, least), preload_cycles(*image, least), ceilings(*image))
+
+
 def _column_numbers(nest: ArrayNest, sizes: IntArray, kernel: int, accelerator: Accelerator) -> tuple[IntArray, ...]:
-    line = (nest.out_columns, sizes, accelerator.dim, accelerator.array.minimum_rows_per_compute)
+    line = (nest.out_columns, sizes, accelerator.dim)
+    least = accelerator.dim if nest.transpose_a or nest.transpose_b else accelerator.array.minimum_rows_per_compute
     numbers = (
         *_axis_numbers(column_axis(nest), sizes, kernel),
-        line_cycles(*line),
-        preload_cycles(*line),
+        line_cycles(*line, least),
+        preload_cycles(*line, least),
+        (sizes != nest.out_columns).astype(np.int64),
     )
     if not nest.transpose_a:
         return numbers

@@ -21,14 +21,14 @@ from simulator.mapping import (
     b_passes,
     ceil_div,
     check_legal,
+    joins_lines,
     tile_counts,
 )
 from simulator.tile_sums import (
+    array_cycles,
     column_axis,
-    line_cycles,
     output_blocks,
     pixel_blocks,
-    preload_cycles,
     row_axis,
     row_beats,
     row_requests,
@@ -36,7 +36,7 @@ from simulator.tile_sums import (
     sum_of_touched,
 )
 
-MODEL_VERSION = 1
+MODEL_VERSION = 2
 """Changes whenever a cost changes: part of the key of every stored schedule."""
 
 
@@ -122,14 +122,11 @@ def compute_cycles(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) 
     block carries the weights in. Output-stationary: DIM cycles for every block of pixels, output channels and
     reduction.
     """
-    array, tile, dim = accelerator.array, mapping.tile, accelerator.dim
+    tile, dim, joined = mapping.tile, accelerator.dim, int(joins_lines(nest, mapping))
     blocks = weight_blocks(nest, accelerator)
     if mapping.dataflow == "os":
-        return blocks * pixel_blocks(nest, tile.out_columns, dim) * dim
-    lines = nest.images * nest.out_rows
-    tiles_of_lines = ceil_div(nest.images, tile.images) * ceil_div(nest.out_rows, tile.out_rows)
-    columns = (nest.out_columns, tile.out_columns, dim, array.minimum_rows_per_compute)
-    return blocks * (lines * line_cycles(*columns) + tiles_of_lines * preload_cycles(*columns))
+        return blocks * pixel_blocks(nest, tile.out_rows, tile.out_columns, joined, dim) * dim
+    return blocks * array_cycles(nest, accelerator, (tile.images, tile.out_rows, tile.out_columns), joined)
 
 
 def weight_blocks(nest: ArrayNest, accelerator: Accelerator) -> int:
@@ -232,7 +229,7 @@ def _cost(
     """Assemble the Cost with on-chip traffic: rows fed to the array, and a read-modify-write of the accumulator per
     reduction block (weight-stationary) or per reduction tile (output-stationary)."""
     a, b, bias = loads
-    dim, tile = accelerator.dim, mapping.tile
+    dim, tile, joined = accelerator.dim, mapping.tile, int(joins_lines(nest, mapping))
     counts = tile_counts(nest, tile)
     weights = nest.repeat_count * nest.reduction * nest.out_channels * accelerator.input_bytes
     pixels = nest.repeat_count * nest.pixels
@@ -240,7 +237,7 @@ def _cost(
     if mapping.dataflow == "ws":
         fed_b, updates = weights * counts.pixels, _reduction_blocks(nest, dim)
     else:
-        fed_b, updates = weights * pixel_blocks(nest, tile.out_columns, dim), counts.reduction
+        fed_b, updates = weights * pixel_blocks(nest, tile.out_rows, tile.out_columns, joined, dim), counts.reduction
     outputs = pixels * nest.out_channels * accelerator.accumulator_bytes
     scratchpad_write = a.bytes + b.bytes
     accumulator_write = outputs * (updates + nest.bias)

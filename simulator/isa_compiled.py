@@ -47,3 +47,10 @@ def encode_config_ld(shrink: bool, load_id: int, block_stride: int, scale_bits: 
 def encode_config_st_rs2(stride_bytes: int, scale_bits: int) -> np.uint64:
     """rs2 of config_st: memory row stride and scale; rs1 without pooling is 2 | activation << 2."""
     return np.uint64(stride_bytes) | (np.uint64(scale_bits) << np.uint64(32))
+
+
+@njit(cache=True, inline="always")  # type: ignore[untyped-decorator]
+def span_fields(word: np.uint64) -> tuple[int, int, int]:
+    """The inverse of `encode_span`: first local row (without the flags of an accumulator address), rows, columns."""
+    columns = (word >> np.uint64(32)) & np.uint64(0xFFFF)
+    return int(word & np.uint64(0x1FFFFFFF)), int(word >> np.uint64(48)), int(columns)

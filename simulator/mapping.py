@@ -212,6 +212,24 @@ def dataflows(nest: ArrayNest, accelerator: Accelerator) -> tuple[Dataflow, ...]
     return tuple(dataflow for dataflow in accelerator.array.dataflows if transposes[dataflow] <= 1)
 
 
+def input_taps(nest: ArrayNest, mapping: Mapping) -> tuple[int, int]:
+    """Kernel rows and columns under which A's buffer holds pixels."""
+    if mapping.a_placement != "tile":
+        return nest.kernel_rows, nest.kernel_columns
+    return mapping.tile.kernel_rows, mapping.tile.kernel_columns
+
+
+def can_join_lines(nest: ArrayNest, taps: tuple[int, int]) -> bool:
+    """Whether whole output lines of an image follow each other on chip, in A under `taps` (kernel rows, columns) as in
+    the result: a single kernel column keeps no pixels beside them, and no lines between them are kept."""
+    return nest.out_rows > 1 and taps[1] == 1 and (taps[0] == 1 or nest.row_stride == 1) and not nest.transpose_a
+
+
+def joins_lines(nest: ArrayNest, mapping: Mapping) -> bool:
+    """Whether one operation takes pixels of several output lines."""
+    return mapping.tile.out_columns == nest.out_columns and can_join_lines(nest, input_taps(nest, mapping))
+
+
 def is_ragged(nest: ArrayNest, tile: Tile, dim: int) -> bool:
     """Whether column tiles cut a DIM block of pixels: not for a transposed A kept whole, whose rows on chip are such
     blocks."""

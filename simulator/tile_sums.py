@@ -120,9 +120,32 @@ def preload_cycles(columns: int, tile: Count, dim: int, minimum_rows: int) -> Co
     return columns // tile * of_tile + (rest > 0) * of_rest
 
 
-def pixel_blocks(nest: ArrayNest, out_columns: Count, dim: int) -> Count:
-    """Blocks of up to DIM output columns of one line, over all pixel tiles of one repeat."""
-    return nest.images * nest.out_rows * ceilings(nest.out_columns, out_columns, dim)
+def array_cycles(nest: ArrayNest, accelerator: Accelerator, pixels: tuple[Count, Count, Count], joined: Count) -> Count:
+    """Cycles in which one weight block meets all output pixels of one repeat (weight-stationary), cut into tiles of
+    `pixels` (images, out_rows, out_columns); `joined` is 1 where `mapping.joins_lines`, else 0.
+
+    Rows that pass the transposer do so DIM at a time, and the preload of a transposed block overlaps no computation
+    (Gemmini's TransposePreloadUnroller.scala; on its RTL 32 cycles a block of 16 rows).
+    """
+    dim, (images, rows, columns) = accelerator.dim, pixels
+    transposed = nest.transpose_a or nest.transpose_b
+    least = dim if transposed else accelerator.array.minimum_rows_per_compute
+    image_tiles = -(-nest.images // images)
+    row_tiles, column_tiles = -(-nest.out_rows // rows), -(-nest.out_columns // columns)
+    line = (nest.out_columns, columns, dim, least)
+    image = (nest.out_rows * nest.out_columns, rows * columns, dim, least)
+    apart = nest.images * nest.out_rows * line_cycles(*line) + image_tiles * row_tiles * preload_cycles(*line)
+    together = nest.images * line_cycles(*image) + image_tiles * preload_cycles(*image)
+    split_preloads = int(nest.transpose_b) * dim * (image_tiles * row_tiles * column_tiles)
+    cycles: Count = apart + joined * (together - apart) + split_preloads
+    return cycles
+
+
+def pixel_blocks(nest: ArrayNest, out_rows: Count, out_columns: Count, joined: Count, dim: int) -> Count:
+    """Blocks of up to DIM pixels that one operation takes, over all pixel tiles of one repeat."""
+    apart = nest.images * nest.out_rows * ceilings(nest.out_columns, out_columns, dim)
+    together = nest.images * ceilings(nest.out_rows * nest.out_columns, out_rows * out_columns, dim)
+    return apart + joined * (together - apart)
 
 
 def output_blocks(nest: ArrayNest, pixel_tiles: Count, dim: int) -> Count:

@@ -90,12 +90,25 @@ def walked_compute(nest: ArrayNest, mapping: Mapping, dim: int) -> int:
     for images, rows, columns in product(
         spans(nest.images, tile.images), spans(nest.out_rows, tile.out_rows), spans(nest.out_columns, tile.out_columns)
     ):
-        runs = [len(run) for _ in images for _ in rows for run in spans(len(columns), dim)]
+        lines = [len(columns)] * len(images) * len(rows)
+        if follows_on_chip(nest, mapping) and len(columns) == nest.out_columns:
+            lines = [len(columns) * len(rows)] * len(images)
+        runs = [len(run) for line in lines for run in spans(line, dim)]
         if mapping.dataflow == "os":
             total += blocks * dim * len(runs)
+        elif nest.transpose_a or nest.transpose_b:
+            total += blocks * dim * (len(runs) + nest.transpose_b)
         else:
             total += blocks * (dim + sum(max(run, min(4, dim)) for run in runs[1:]))
     return total
+
+
+def follows_on_chip(nest: ArrayNest, mapping: Mapping) -> bool:
+    """Whether the pixels of A that one kernel position needs lie in one row of pixels, line after line: nothing is kept
+    between them."""
+    window = nest if mapping.a_placement != "tile" else mapping.tile
+    one_line = window.kernel_rows == 1 or nest.row_stride == 1
+    return not nest.transpose_a and window.kernel_columns == 1 and one_line
 
 
 def walked_reads(nest: ArrayNest, mapping: Mapping) -> int:

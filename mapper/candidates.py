@@ -1,0 +1,173 @@
+"""Mappings worth a run on the cycle engine: near the best of the analytical model, different from each other, and
+promising in what that model, a lower bound, leaves out.
+
+The model lets everything overlap. `_expected_cycles` adds what the machine cannot overlap: the first tiles on their way
+in, the last result on its way out, bias loads that wait for the memory's latency one by one, and operations too short
+for the reservation station. It is an estimate, used only to choose what the engine then decides on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from mapper.mapping_plans import UNITS, Plan
+from mapper.mapping_program import Space, space_of
+from simulator.accelerator import Accelerator
+from simulator.analytical import bias_block, ramps, weight_blocks
+from simulator.array_nest import ArrayNest
+from simulator.mapping import Mapping, Tile, ceil_div
+
+FloatArray = npt.NDArray[np.float64]
+
+SHORT_OPERATION_CYCLES = 7
+"""A preload and its compute of few rows: what the execute entries of the reservation station let through (gemmini.md,
+host queues: about 7 cycles a pair for 4 rows or fewer)."""
+
+LEFT_OUT = 1.15
+"""Candidates whose analytical cycles exceed the best by more are not looked at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A legal mapping with the cycles one may expect of it."""
+
+    mapping: Mapping
+    expected_cycles: float
+
+
+def candidates(nest: ArrayNest, accelerator: Accelerator, best_cycles: float, count: int) -> tuple[Candidate, ...]:
+    """Up to `count` mappings within LEFT_OUT of `best_cycles`, least expected cycles first; no two with the same loop
+    order, placements and tiles of channels and kernel."""
+    found: dict[tuple[object, ...], Candidate] = {}
+    for kernel in _kernels(nest):
+        space = space_of(nest, accelerator, kernel, int(best_cycles * LEFT_OUT))
+        for plan in space.plans:
+            for candidate in _best_of_plan(space, plan, best_cycles * LEFT_OUT, count):
+                mapping = candidate.mapping
+                kind = (mapping.order, mapping.a_placement, mapping.b_placement, *_channels_and_kernel(mapping.tile))
+                if kind not in found or candidate.expected_cycles < found[kind].expected_cycles:
+                    found[kind] = candidate
+    return tuple(sorted(found.values(), key=lambda candidate: candidate.expected_cycles)[:count])
+
+
+def _channels_and_kernel(tile: Tile) -> tuple[int, ...]:
+    return tile.out_channels, tile.kernel_rows, tile.kernel_columns, tile.in_channels
+
+
+def _kernels(nest: ArrayNest) -> tuple[tuple[int, int], ...]:
+    """The whole kernel, its lines, its columns (under these, pixels of several lines make one operation), single
+    positions."""
+    rows, columns = nest.kernel_rows, nest.kernel_columns
+    return tuple(dict.fromkeys(((rows, columns), (1, columns), (rows, 1), (1, 1))))
+
+
+def _best_of_plan(space: Space, plan: Plan, limit: float, count: int) -> Iterator[Candidate]:
+    """Of one plan the best pixel tile of each output-channel tile."""
+    if not len(space.pixels):
+        return
+    expected = np.where(_fits(space, plan), _expected_cycles(space, plan, limit), np.inf)
+    best = expected.argmin(axis=0)
+    for channel in np.argsort(expected.min(axis=0))[:count].tolist():
+        pixel = int(best[channel])
+        if np.isfinite(expected[pixel, channel]):
+            images, out_rows, out_columns = (int(size) for size in space.pixels.sizes[pixel])
+            tile = replace(
+                plan.mapping.tile,
+                images=images,
+                out_rows=out_rows,
+                out_columns=out_columns,
+                out_channels=int(space.channels.sizes[channel][0]),
+            )
+            yield Candidate(
+                mapping=replace(plan.mapping, tile=tile), expected_cycles=float(expected[pixel, channel])
+            )
+
+
+def _fits(space: Space, plan: Plan) -> npt.NDArray[np.bool_]:
+    """Which (pixel, output-channel) tiles are legal under `plan`."""
+    pixels, channels, accelerator = space.pixels.columns, space.channels.columns, space.accelerator
+    scratchpad = (
+        plan.fixed_rows
+        + plan.a_rows * pixels[f"a_rows_{plan.a_window}"][:, None]
+        + plan.b_rows * channels["b_rows"][None, :]
+    )
+    accumulator = plan.c_copies * pixels["c_rows"][:, None] * channels["blocks"][None, :]
+    fits: npt.NDArray[np.bool_] = (
+        (scratchpad <= accelerator.scratchpad_rows)
+        & (accumulator <= accelerator.accumulator_rows)
+        & ((pixels["tiles"] > 1) == plan.pixels_cut)[:, None]
+        & ((channels["tiles"] > 1) == plan.channels_cut)[None, :]
+    )
+    if plan.mapping.a_placement == "whole":
+        fits &= (pixels["ragged"] == 0)[:, None]
+    return fits
+
+
+def _expected_cycles(space: Space, plan: Plan, limit: float) -> FloatArray:
+    """Cycles (pixel tiles, output-channel tiles) to expect; infinite where the analytical model says over `limit`."""
+    nest, accelerator = space.nest, space.accelerator
+    pixels, channels, memory = space.pixels.columns, space.channels.columns, accelerator.memory
+    ramp = ramps(nest, accelerator)
+    rows = nest.repeat_count * nest.pixels
+    bias, blocks = bias_block(nest, accelerator), nest.repeat_count * pixels["output_blocks"][:, None]
+    beats, requests = (_traffic(space, plan, unit) for unit in UNITS[:2])
+    by_bandwidth = (beats + bias.beats * blocks + rows * channels["acknowledgements"]) * memory.cycles_per_beat
+    by_latency = (requests + bias.requests * blocks) * memory.latency_cycles / accelerator.dma.requests_in_flight
+    read = np.maximum(by_bandwidth, by_latency)
+    write = (rows * channels["write_cycles"])[None, :].astype(float)
+    compute = (weight_blocks(nest, accelerator) * pixels[f"cycles_{plan.a_window}"])[:, None].astype(float)
+    least = np.maximum(np.maximum(compute + ramp.before_compute, read) + ramp.after_compute, write + ramp.before_store)
+    bias_loads = blocks * ceil_div(nest.out_channels, accelerator.dim) * nest.bias
+    busy = np.maximum(np.maximum(compute, write), by_bandwidth + bias_loads * _bias_load_cycles(accelerator))
+    expected = busy + _start(space, plan) + _end(space) + ramp.after_compute + ramp.before_compute
+    return np.where(least <= limit, np.maximum(least, expected), np.inf)
+
+
+def _traffic(space: Space, plan: Plan, unit: str) -> FloatArray:
+    """Beats or requests of A and B, all repeats."""
+    pixels, channels, index = space.pixels.columns, space.channels.columns, UNITS.index(unit)
+    a = plan.a_traffic[index] * pixels[f"a_{unit}_{plan.a_window}"][:, None].astype(float)
+    b = plan.b_traffic[index] * channels[f"b_{unit}"][None, :].astype(float)
+    a_passes = channels["tiles"][None, :] if plan.a_reloaded else 1
+    b_passes = pixels["tiles"][:, None] if plan.b_reloaded else 1
+    return a * a_passes + b * b_passes + plan.fixed_traffic[index]
+
+
+def _bias_load_cycles(accelerator: Accelerator) -> float:
+    """Cycles from one bias load to the next: two are in flight, each for the memory's latency, the DMA's own
+    10 cycles, a beat or more for its row and DIM writes of it (gemmini.md, closed forms: mvin of one row 23 + L)."""
+    return (accelerator.memory.latency_cycles + 17 + accelerator.dim) / 2
+
+
+def _start(space: Space, plan: Plan) -> FloatArray:
+    """Cycles by which the first step's loads delay the array: all of A, and of B one block of output channels before
+    the first block is done, the others as they come."""
+    accelerator, tile = space.accelerator, plan.mapping.tile
+    pixels, channels, memory = space.pixels.columns, space.channels.columns, accelerator.memory
+    beat_bytes, each = accelerator.dma.bus_bytes, accelerator.input_bytes
+    if space.nest.transpose_a:
+        a_bytes = space.pixels.sizes[:, 2] * tile.in_channels * each
+    else:
+        a_bytes = pixels[f"a_rows_{plan.a_window}"] * tile.in_channels * each
+    positions = tile.kernel_rows * tile.kernel_columns
+    b_bytes = positions * tile.in_channels * each * space.channels.sizes[:, 0]
+    a = (a_bytes * memory.cycles_per_beat / beat_bytes)[:, None]
+    b = (b_bytes * memory.cycles_per_beat / beat_bytes)[None, :]
+    blocks = channels["blocks"][None, :]
+    of_block = pixels["c_rows"][:, None] * positions * ceil_div(tile.in_channels, accelerator.dim)
+    done = np.maximum(a + b, a + b / blocks + of_block * (blocks - 1))
+    delay: FloatArray = np.maximum(done - of_block * blocks, 0.0)
+    return delay
+
+
+def _end(space: Space) -> FloatArray:
+    """Cycles for which the last result's last store group outlasts the array: a row of k blocks takes 2k - 1 cycles
+    (gemmini.md, DMA), and the array finishes a row a cycle."""
+    widest = max(1, space.accelerator.dma.request_bytes // (space.accelerator.dim * space.accelerator.input_bytes))
+    group = np.minimum(space.channels.columns["blocks"], widest)
+    end: FloatArray = space.pixels.columns["c_rows"][:, None] * (2.0 * group - 2)[None, :]
+    return end

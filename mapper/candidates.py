@@ -27,6 +27,10 @@ SHORT_OPERATION_CYCLES = 7
 """A preload and its compute of few rows: what the execute entries of the reservation station let through (gemmini.md,
 host queues: about 7 cycles a pair for 4 rows or fewer)."""
 
+REQUEST_CYCLES = 10
+"""The DMA's own cycles of a request on top of the memory's latency (gemmini.md, closed forms: L + 10 cycles per 16
+requests)."""
+
 LEFT_OUT = 1.15
 """Candidates whose analytical cycles exceed the best by more are not looked at."""
 
@@ -110,37 +114,60 @@ def _fits(space: Space, plan: Plan) -> npt.NDArray[np.bool_]:
 def _expected_cycles(space: Space, plan: Plan, limit: float) -> FloatArray:
     """Cycles (pixel tiles, output-channel tiles) to expect; infinite where the analytical model says over `limit`."""
     nest, accelerator = space.nest, space.accelerator
-    pixels, channels, memory = space.pixels.columns, space.channels.columns, accelerator.memory
-    ramp = ramps(nest, accelerator)
+    pixels, channels, ramp = space.pixels.columns, space.channels.columns, ramps(nest, accelerator)
     rows = nest.repeat_count * nest.pixels
     bias, blocks = bias_block(nest, accelerator), nest.repeat_count * pixels["output_blocks"][:, None]
-    beats, requests = (_traffic(space, plan, unit) for unit in UNITS[:2])
-    by_bandwidth = (beats + bias.beats * blocks + rows * channels["acknowledgements"]) * memory.cycles_per_beat
-    by_latency = (requests + bias.requests * blocks) * memory.latency_cycles / accelerator.dma.requests_in_flight
+    beat_cycles, in_flight = accelerator.memory.cycles_per_beat, accelerator.dma.requests_in_flight
+    a_beats, b_beats, a_requests, b_requests = (
+        loads for unit in UNITS[:2] for loads in _traffic(space, plan, unit)
+    )
+    returned = bias.beats * blocks + rows * channels["acknowledgements"][None, :]
+    by_bandwidth = (a_beats + b_beats + returned) * beat_cycles
+    by_latency = (a_requests + b_requests + bias.requests * blocks) * accelerator.memory.latency_cycles / in_flight
     read = np.maximum(by_bandwidth, by_latency)
     write = (rows * channels["write_cycles"])[None, :].astype(float)
     compute = (weight_blocks(nest, accelerator) * pixels[f"cycles_{plan.a_window}"])[:, None].astype(float)
     least = np.maximum(np.maximum(compute + ramp.before_compute, read) + ramp.after_compute, write + ramp.before_store)
+
+    request_cycles = (accelerator.memory.latency_cycles + REQUEST_CYCLES) / in_flight
+    a_cycles = np.maximum(a_beats * beat_cycles, a_requests * request_cycles)
+    b_cycles = np.maximum(b_beats * beat_cycles, b_requests * request_cycles)
     bias_loads = blocks * ceil_div(nest.out_channels, accelerator.dim) * nest.bias
-    busy = np.maximum(np.maximum(compute, write), by_bandwidth + bias_loads * _bias_load_cycles(accelerator))
+    loads = a_cycles + b_cycles + returned * beat_cycles + bias_loads * _bias_load_cycles(accelerator)
+    waits = _steps(space, plan) * (accelerator.memory.latency_cycles + REQUEST_CYCLES)
+    busy = np.maximum(np.maximum(compute, write), loads + waits)
     expected = busy + _start(space, plan) + _end(space) + ramp.after_compute + ramp.before_compute
     return np.where(least <= limit, np.maximum(least, expected), np.inf)
 
 
-def _traffic(space: Space, plan: Plan, unit: str) -> FloatArray:
-    """Beats or requests of A and B, all repeats."""
+def _traffic(space: Space, plan: Plan, unit: str) -> tuple[FloatArray, FloatArray]:
+    """Beats or requests of A and of B, all repeats."""
     pixels, channels, index = space.pixels.columns, space.channels.columns, UNITS.index(unit)
     a = plan.a_traffic[index] * pixels[f"a_{unit}_{plan.a_window}"][:, None].astype(float)
     b = plan.b_traffic[index] * channels[f"b_{unit}"][None, :].astype(float)
     a_passes = channels["tiles"][None, :] if plan.a_reloaded else 1
     b_passes = pixels["tiles"][:, None] if plan.b_reloaded else 1
-    return a * a_passes + b * b_passes + plan.fixed_traffic[index]
+    return a * a_passes + plan.fixed_traffic[index], b * b_passes
+
+
+def _steps(space: Space, plan: Plan) -> FloatArray:
+    """Steps of which each waits for loads that could not begin before the step before the last was done."""
+    nest, tile = space.nest, plan.mapping.tile
+    if plan.mapping.a_placement == plan.mapping.b_placement == "whole":
+        return np.zeros((1, 1))
+    reduction = (
+        ceil_div(nest.kernel_rows, tile.kernel_rows)
+        * ceil_div(nest.kernel_columns, tile.kernel_columns)
+        * ceil_div(nest.in_channels, tile.in_channels)
+    )
+    tiles = space.pixels.columns["tiles"][:, None] * space.channels.columns["tiles"][None, :]
+    return (nest.repeat_count * reduction * tiles).astype(float)
 
 
 def _bias_load_cycles(accelerator: Accelerator) -> float:
-    """Cycles from one bias load to the next: two are in flight, each for the memory's latency, the DMA's own
-    10 cycles, a beat or more for its row and DIM writes of it (gemmini.md, closed forms: mvin of one row 23 + L)."""
-    return (accelerator.memory.latency_cycles + 17 + accelerator.dim) / 2
+    """Cycles from one bias load to the next: two are in flight, each for the memory's latency, the DMA's
+    own cycles, and DIM writes of its row."""
+    return (accelerator.memory.latency_cycles + REQUEST_CYCLES + accelerator.dim) / 2
 
 
 def _start(space: Space, plan: Plan) -> FloatArray:

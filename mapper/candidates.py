@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mapper.mapping_plans import UNITS, Plan
-from mapper.mapping_program import Space, space_of
+from mapper.mapping_space import Space, space_of
 from simulator.accelerator import Accelerator
 from simulator.analytical import bias_block, ramps, weight_blocks
 from simulator.array_nest import ArrayNest
@@ -48,7 +48,7 @@ def candidates(nest: ArrayNest, accelerator: Accelerator, best_cycles: float, co
     order, placements and tiles of channels and kernel."""
     found: dict[tuple[object, ...], Candidate] = {}
     for kernel in _kernels(nest):
-        space = space_of(nest, accelerator, kernel, int(best_cycles * LEFT_OUT))
+        space = space_of(nest, accelerator, kernel, "latency", int(best_cycles * LEFT_OUT))
         for plan in space.plans:
             for candidate in _best_of_plan(space, plan, best_cycles * LEFT_OUT, count):
                 mapping = candidate.mapping
@@ -86,9 +86,7 @@ def _best_of_plan(space: Space, plan: Plan, limit: float, count: int) -> Iterato
                 out_columns=out_columns,
                 out_channels=int(space.channels.sizes[channel][0]),
             )
-            yield Candidate(
-                mapping=replace(plan.mapping, tile=tile), expected_cycles=float(expected[pixel, channel])
-            )
+            yield Candidate(mapping=replace(plan.mapping, tile=tile), expected_cycles=float(expected[pixel, channel]))
 
 
 def _fits(space: Space, plan: Plan) -> npt.NDArray[np.bool_]:
@@ -118,15 +116,18 @@ def _expected_cycles(space: Space, plan: Plan, limit: float) -> FloatArray:
     rows = nest.repeat_count * nest.pixels
     bias, blocks = bias_block(nest, accelerator), nest.repeat_count * pixels["output_blocks"][:, None]
     beat_cycles, in_flight = accelerator.memory.cycles_per_beat, accelerator.dma.requests_in_flight
-    a_beats, b_beats, a_requests, b_requests = (
-        loads for unit in UNITS[:2] for loads in _traffic(space, plan, unit)
-    )
+    a_beats, b_beats, a_requests, b_requests = (loads for unit in UNITS[:2] for loads in _traffic(space, plan, unit))
     returned = bias.beats * blocks + rows * channels["acknowledgements"][None, :]
     by_bandwidth = (a_beats + b_beats + returned) * beat_cycles
     by_latency = (a_requests + b_requests + bias.requests * blocks) * accelerator.memory.latency_cycles / in_flight
     read = np.maximum(by_bandwidth, by_latency)
     write = (rows * channels["write_cycles"])[None, :].astype(float)
-    compute = (weight_blocks(nest, accelerator) * pixels[f"cycles_{plan.a_window}"])[:, None].astype(float)
+    array = (
+        pixels[f"ws_cycles_{plan.a_window}"]
+        if plan.mapping.dataflow == "ws"
+        else pixels[f"os_blocks_{plan.a_window}"] * accelerator.dim
+    )
+    compute = (weight_blocks(nest, accelerator) * array)[:, None].astype(float)
     least = np.maximum(np.maximum(compute + ramp.before_compute, read) + ramp.after_compute, write + ramp.before_store)
 
     request_cycles = (accelerator.memory.latency_cycles + REQUEST_CYCLES) / in_flight

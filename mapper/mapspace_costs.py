@@ -205,13 +205,14 @@ def _compute_cycles(nest: ArrayNest, template: Mapping, tiles: Tiles, accelerato
 
 def _joined(nest: ArrayNest, template: Mapping, tiles: Tiles) -> IntArray:
     """1 where `simulator.mapping.joins_lines`, else 0."""
-    if template.a_placement != "tile":
-        taps = nest.kernel_rows, nest.kernel_columns
-        return (tiles.out_columns == nest.out_columns).astype(np.int64) * can_join_lines(nest, taps)
-    windows = np.stack((tiles.kernel_rows, tiles.kernel_columns), axis=1)
+    if template.a_placement == "tile":
+        windows = np.stack((tiles.kernel_rows, tiles.kernel_columns), axis=1)
+    else:
+        windows = np.array([[nest.kernel_rows, nest.kernel_columns]])
     distinct, where = np.unique(windows, axis=0, return_inverse=True)
     joins = np.array([can_join_lines(nest, (rows, columns)) for rows, columns in distinct.tolist()], dtype=np.int64)
-    return (tiles.out_columns == nest.out_columns).astype(np.int64) * joins[where.ravel()]
+    joined: IntArray = joins[where.ravel()] * (tiles.out_columns == nest.out_columns)
+    return joined
 
 
 def _read_cycles(beats: IntArray, requests: IntArray, stores: IntArray, accelerator: Accelerator) -> IntArray:

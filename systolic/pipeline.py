@@ -41,8 +41,8 @@ class LayerRun:
     """One layer on the machine: where it ran, what it cost, and the evidence, where there is any.
 
     `scheduled` is the integer program's answer (matmuls and convolutions), `mapping` the one that ran: that answer, or
-    another near-optimal mapping or the machine's own heuristic where that simulates faster. `result` is the cycle engine's (whatever runs as commands);
-    a layer without a result is costed by the formula of `simulator.vector_cost`. `identical_to` is the index of the
+    another near-optimal mapping or the machine's own heuristic where that simulates faster. `result` is the cycle
+    engine's (whatever runs as commands); a layer without a result is costed by the formula of `simulator.vector_cost`. `identical_to` is the index of the
     first layer with the same work.
     """
 

@@ -127,7 +127,7 @@ class Dataflow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     `stationary`: of the loops that stand between the innermost memory of that operand and the memory it is filled
     from, those that do not move the operand are innermost. `whole_inside` and `single_inside`: kinds of loops whose
-    whole range, or no more than one position, lies inside one instance of the innermost memory of the weights.
+    whole range, or no more than one position, lies inside one instance of the innermost memory of the inputs.
     """
 
     name: str

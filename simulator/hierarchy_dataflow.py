@@ -54,7 +54,7 @@ def dataflow(name: str) -> Dataflow:
 
 def obeys(nest: TensorNest, loops: Sequence[PlacedLoop], mapping: HierarchyMapping, flow: Dataflow) -> bool:
     """Whether a legal mapping (`loops` as `check_legal` returns them) has the dataflow."""
-    inside = tile_extents(nest, loops, innermost_level(mapping, "weights"))
+    inside = tile_extents(nest, loops, innermost_level(mapping, "inputs"))
     for (dim, size), kind in zip(nest.dims, nest.kinds, strict=True):
         if kind in flow.whole_inside and inside[dim] != size:
             return False

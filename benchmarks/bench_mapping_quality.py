@@ -19,16 +19,13 @@ from statistics import mean
 from time import process_time
 
 from mapper.lower import Layer
-from mapper.program import layer_programs
 from mapper.rerank import fastest
 from mapper.schedule import Scheduled
 from simulator.accelerator import Accelerator
 from simulator.accelerator_file import load_accelerator
-from simulator.analytical import weight_blocks
 from simulator.array_nest import ArrayNest
-from simulator.engine import simulate
 from simulator.mapping import Mapping
-from simulator.roofline import roofline_of_array_nest
+from simulator.roofline import quantised_roofline
 from systolic.pipeline import layers_of, schedule
 from workloads.catalogue import build
 
@@ -68,12 +65,6 @@ class Quality:
         return 1 - self.gap / self.heuristic_gap if self.heuristic_gap else 1.0
 
 
-def bound_cycles(nest: ArrayNest, accelerator: Accelerator) -> tuple[float, float]:
-    """Cycles of the array, quantised by its size, and of the compulsory traffic."""
-    traffic = roofline_of_array_nest(nest, accelerator)
-    return weight_blocks(nest, accelerator) * nest.pixels, max(traffic.read_cycles, traffic.write_cycles)
-
-
 def qualities(network: str, tokens: int | None, accelerator: Accelerator) -> list[Quality]:
     """Every distinct array layer of a network, scheduled and simulated without any cache."""
     layers = [
@@ -94,19 +85,18 @@ def qualities(network: str, tokens: int | None, accelerator: Accelerator) -> lis
 
 def _quality(network: str, layer: Layer, plan: Scheduled, times: int, accelerator: Accelerator) -> Quality:
     assert isinstance(layer.work, ArrayNest)
-    assert plan.heuristic_mapping is not None
-    compute, traffic = bound_cycles(layer.work, accelerator)
+    bound = quantised_roofline(layer.work, accelerator)
     ours = fastest(layer, plan, accelerator)
     assert ours.mapping is not None
-    library = simulate(layer_programs(layer, plan.heuristic_mapping, accelerator), accelerator)
+    assert ours.heuristic_cycles is not None
     return Quality(
         network=network,
         layer=layer.name,
         times=times,
-        bound_cycles=max(compute, traffic),
-        compute_bound=compute >= traffic,
+        bound_cycles=bound.cycles,
+        compute_bound=bound.compute_cycles == bound.cycles,
         ours_cycles=ours.result.cycles,
-        heuristic_cycles=library.cycles,
+        heuristic_cycles=ours.heuristic_cycles,
         analytical_cycles=plan.cost.cycles,
         mapping=text_of(ours.mapping),
         stall_cycles=ours.result.stall_cycles,

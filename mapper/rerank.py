@@ -7,7 +7,7 @@ says cannot be faster than the best so far is not simulated.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mapper.candidates import candidates
@@ -26,6 +26,9 @@ TRIES = 8
 
 TRIES_CYCLES = 40_000_000
 """Simulated cycles that all candidates of a layer may take by the model: two seconds of the engine."""
+
+LEAST_RANKED = 3
+"""Mappings below which a rank correlation says nothing."""
 
 CLOSE = 1.004
 """No more candidates once the best is this close to the integer program's bound."""
@@ -50,6 +53,39 @@ class Simulated:
     result: Result
     trials: tuple[Trial, ...] = ()
     heuristic_cycles: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankCorrelation:
+    """Spearman's rank correlation of analytical and simulated cycles: over all `mappings` that were tried for a
+    network's layers, and in the mean `within` those `layers` for which at least three were (None: too few, or all the
+    same in the model)."""
+
+    mappings: int
+    overall: float | None
+    layers: int
+    within: float | None
+
+
+def rank_correlation(runs: Sequence[Simulated]) -> RankCorrelation:
+    """Of the distinct layers' `runs`."""
+    everything = [trial for run in runs for trial in run.trials]
+    within = [rho for run in runs if (rho := _spearman(run.trials)) is not None]
+    return RankCorrelation(
+        mappings=len(everything),
+        overall=_spearman(everything),
+        layers=len(within),
+        within=sum(within) / len(within) if within else None,
+    )
+
+
+def _spearman(trials: Sequence[Trial]) -> float | None:
+    from scipy.stats import spearmanr
+
+    model, engine = [trial.analytical_cycles for trial in trials], [trial.cycles for trial in trials]
+    if len(trials) < LEAST_RANKED or min(len(set(model)), len(set(engine))) < 2:
+        return None
+    return float(spearmanr(model, engine).statistic)
 
 
 def fastest(layer: Layer, plan: Scheduled | None, accelerator: Accelerator) -> Simulated:

@@ -86,6 +86,19 @@ def solved_nests(layers: pd.DataFrame) -> pd.DataFrame:
     return solved
 
 
+def tried_nests(layers: pd.DataFrame) -> pd.DataFrame:
+    """One row per nest of which the machine's heuristic was simulated too (its first layer's), furthest from the bound
+    first: `gap` and `heuristic_gap` are (cycles - bound) / bound, `better` the heuristic's cycles over ours."""
+    tried = layers.loc[
+        layers["heuristic_simulated_cycles"].notna() & (layers["index"] == layers["identical_to"])
+    ].copy()
+    bound = tried["array_bound_cycles"].where(tried["array_bound_cycles"] > 0)
+    tried["gap"] = tried["cycles"] / bound - 1
+    tried["heuristic_gap"] = tried["heuristic_simulated_cycles"] / bound - 1
+    tried["better"] = tried["heuristic_simulated_cycles"] / tried["cycles"].where(tried["cycles"] > 0)
+    return tried.sort_values("gap", ascending=False, kind="stable")
+
+
 def traffic_in_total(layers: pd.DataFrame) -> list[tuple[str, float, float]]:
     """(memory, bytes read, bytes written) summed over the layers, from DRAM inwards."""
     return [

@@ -35,6 +35,9 @@ LAYER_COLUMNS: Final[dict[str, ColumnKind]] = {
     "analytical_cycles": "number",
     "roofline_cycles": "number",
     "heuristic_cycles": "number",
+    "heuristic_simulated_cycles": "number",
+    "array_bound_cycles": "number",
+    "mappings_tried": "number",
     "compute_cycles": "number",
     "read_cycles": "number",
     "write_cycles": "number",
@@ -66,7 +69,9 @@ LAYER_COLUMNS: Final[dict[str, ColumnKind]] = {
     "solver_wall_seconds": "number",
 }
 """`identical_to` is the first layer of the same nest (a layer's own index where it is the first); `heuristic_cycles`
-are analytical cycles of the machine's own tiling heuristic; `utilisation` and `solver_gap` are fractions of 1;
+are analytical cycles of the machine's own tiling heuristic and `heuristic_simulated_cycles` the engine's;
+`array_bound_cycles` is the roofline with the array's cycles quantised by its size; `mappings_tried` were simulated;
+`utilisation` and `solver_gap` are fractions of 1;
 `arithmetic_intensity` is FLOP (2 a MAC) per DRAM byte actually moved."""
 
 REQUIRED_LAYER_COLUMNS: Final = ("index", "name", "kind", "where", "costed_by", "identical_to", "macs", "cycles")

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from reports.breakdown import COMPUTING, FORMULA, PARTLY, WAITING, cycles_in_total, cycles_off_the_array, solved_nests
+from reports.breakdown import (
+    COMPUTING,
+    FORMULA,
+    PARTLY,
+    WAITING,
+    cycles_in_total,
+    cycles_off_the_array,
+    solved_nests,
+    tried_nests,
+)
 from reports.tables import escaped
 from reports.units import BY, byte_size, count, percent, si, times
 
@@ -82,6 +91,27 @@ def solver_sentence(record: RunRecord) -> str:
         f"<b>{count(proved)} of {count(len(nests))}</b> distinct layers are proved optimal for the analytical model; "
         f"the largest gap left is {percent(nests['solver_gap'].max())}; solving took "
         f"{si(nests['solver_wall_seconds'].sum(), 's')} in all.{gain}"
+    )
+
+
+def quality_sentence(record: RunRecord) -> str:
+    """One HTML paragraph: how far the simulated mappings stay from their bounds, and how well the model ranks them."""
+    nests = tried_nests(record.layers)
+    if nests.empty:
+        return "No mapping of this run was compared on the cycle engine."
+    near = int((nests["gap"] <= 0.1).sum())
+    sentence = (
+        f"On the cycle engine <b>{count(near)} of {count(len(nests))}</b> distinct layers end within 10 % of the bound "
+        f"(array cycles quantised by its size, or compulsory traffic); in the mean {percent(nests['gap'].mean())} "
+        f"above it, the machine's own heuristic {percent(nests['heuristic_gap'].mean())}."
+    )
+    ranks = record.header.rank_correlation
+    if ranks is None or ranks.overall is None:
+        return sentence
+    within = f", {ranks.within:.2f} in the mean within {count(ranks.layers)} layers" if ranks.within is not None else ""
+    return (
+        f"{sentence} Rank correlation of analytical and simulated cycles (Spearman): <b>{ranks.overall:.3f}</b> over "
+        f"{count(ranks.mappings)} mappings{within}, where those tried are near-optimal and nearly tie in the model."
     )
 
 

@@ -15,11 +15,19 @@ from typing import TYPE_CHECKING, Any, Final
 from reports.breakdown import cycles_in_total, solved_nests
 from reports.counters import counters_table
 from reports.figures import cycles_figure, on_roofline, roofline_figure, solver_figure, traffic_figure
-from reports.overview import headline, made_facts, note_items, solver_sentence, tiles
+from reports.overview import headline, made_facts, note_items, quality_sentence, solver_sentence, tiles
 from reports.palette import cause_colour, cause_pattern
 from reports.record import verified
 from reports.schedule_view import schedule_views
-from reports.tables import costliest_table, escaped, facts_table, layers_table, solver_table, traffic_table
+from reports.tables import (
+    costliest_table,
+    escaped,
+    facts_table,
+    layers_table,
+    quality_table,
+    solver_table,
+    traffic_table,
+)
 from reports.units import count, percent
 
 if TYPE_CHECKING:
@@ -80,6 +88,8 @@ def _content(record: RunRecord) -> dict[str, str]:
         "counters": _counters(record),
         "solver_sentence": solver_sentence(record),
         "solver_table": solver_table(layers),
+        "quality_sentence": quality_sentence(record),
+        "quality_table": quality_table(layers),
         "facts": facts_table(made_facts(record)),
         "notes": "".join(f"<li>{escaped(note, 2000)}</li>" for note in note_items(record)),
     }

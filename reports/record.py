@@ -19,9 +19,10 @@ from reports.columns import COSTED_BY, LAYER_COLUMNS, PLACES, TIMELINE_COLUMNS, 
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA_VERSION: Final = 2
-READABLE_VERSIONS: Final = (1, 2)
-"""1: without counters, and a timeline of one window without stalls."""
+SCHEMA_VERSION: Final = 3
+READABLE_VERSIONS: Final = (1, 2, 3)
+"""1: without counters, and a timeline of one window without stalls; 1 and 2: without NEW_IN_3 and rank correlation."""
+NEW_IN_3: Final = ("heuristic_simulated_cycles", "array_bound_cycles", "mappings_tried")
 HEADER_FILE: Final = "run.json"
 LAYERS_FILE: Final = "layers.parquet"
 TIMELINES_FILE: Final = "timelines.parquet"
@@ -60,6 +61,16 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     energy_pj: float
 
 
+class RankCorrelation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Spearman's rank correlation of analytical and simulated cycles: over all `mappings` tried, and in the mean within
+    those `layers` for which enough were; None where they were too few."""
+
+    mappings: int
+    overall: float | None
+    layers: int
+    within: float | None
+
+
 class RunHeader(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What was run, on what, with what; `wall_seconds` by stage (import, schedule, simulate, report)."""
 
@@ -77,6 +88,7 @@ class RunHeader(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     wall_seconds: dict[str, float]
     totals: Totals
     notes: tuple[str, ...] = ()
+    rank_correlation: RankCorrelation | None = None
     counter_meanings: dict[str, str] = msgspec.field(default_factory=dict)
     """What the hardware counters of the layer table count, by their names."""
 
@@ -146,6 +158,8 @@ def read_record(folder: Path) -> RunRecord:
     timelines = _read_table(folder / TIMELINES_FILE)
     if header.schema_version == 1:
         timelines = timelines.assign(window="start")
+    if header.schema_version < SCHEMA_VERSION:
+        layers = layers.assign(**{column: math.nan for column in NEW_IN_3 if column not in layers.columns})
         header = msgspec.structs.replace(header, schema_version=SCHEMA_VERSION)
     return verified(RunRecord(header=header, layers=layers, timelines=timelines), str(folder))
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from reports.breakdown import costliest_sets, rows_of, solved_nests, traffic_in_total
+from reports.breakdown import costliest_sets, rows_of, solved_nests, traffic_in_total, tried_nests
 from reports.units import BY, UNMEASURED, byte_size, count, percent, printable, shortened, si, three_digits, times
 
 if TYPE_CHECKING:
@@ -123,6 +123,27 @@ def solver_table(layers: pd.DataFrame) -> str:
         for row in rows_of(solved_nests(layers))
     ]
     return table(heads, rows, numeric=range(4, 10), identifier="solver")
+
+
+def quality_table(layers: pd.DataFrame) -> str:
+    """Every nest whose mappings ran on the cycle engine: ours and the heuristic's against what no mapping goes
+    below."""
+    heads = ("Layer", "Shape", "Tried", "Bound", "Cycles", "Over bound", "Heuristic", "Over bound", "Better by")
+    rows = [
+        (
+            name_cell(row.index, row.name, below=row.mapping),
+            _text(row.shape, _SHAPE_WIDTH),
+            number(row.mappings_tried),
+            number(row.array_bound_cycles),
+            number(row.cycles),
+            _percent(row.gap),
+            number(row.heuristic_simulated_cycles),
+            _percent(row.heuristic_gap),
+            Cell(shown=times(row.better), value=row.better),
+        )
+        for row in rows_of(tried_nests(layers))
+    ]
+    return table(heads, rows, numeric=range(2, 9), identifier="quality")
 
 
 def traffic_table(record: RunRecord) -> str:

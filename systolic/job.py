@@ -25,6 +25,7 @@ from systolic.recording import (
     machine_facts,
     notes_of,
     package_versions,
+    ranks_of,
     timeline_layers,
     timeline_rows,
 )
@@ -112,6 +113,7 @@ def run_job(request: RunRequest, progress: Progress) -> tuple[Path, RunRecord]:
                 wall_seconds=wall_seconds,
                 totals=totals_of(layer_table, facts),
                 notes=notes_of(runs, machine),
+                rank_correlation=ranks_of(runs),
                 counter_meanings=counter_meanings(),
             )
             record = RunRecord(header=header, layers=layer_table, timelines=timelines_frame(timelines))

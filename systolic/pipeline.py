@@ -42,8 +42,9 @@ class LayerRun:
 
     `scheduled` is the integer program's answer (matmuls and convolutions), `mapping` the one that ran: that answer, or
     another near-optimal mapping or the machine's own heuristic where that simulates faster. `result` is the cycle
-    engine's (whatever runs as commands); a layer without a result is costed by the formula of `simulator.vector_cost`. `identical_to` is the index of the
-    first layer with the same work.
+    engine's (whatever runs as commands); a layer without a result is costed by the formula of `simulator.vector_cost`.
+    `tried` is every mapping that was simulated for it. `identical_to` is the index of the first layer with the same
+    work.
     """
 
     layer: Layer
@@ -54,6 +55,7 @@ class LayerRun:
     scheduled: Scheduled | None = None
     mapping: Mapping | None = None
     result: Result | None = None
+    tried: Simulated | None = None
 
 
 def prepare(graph: Graph, accelerator: Accelerator) -> Graph:
@@ -186,6 +188,7 @@ def _layer_run(
         scheduled=plan,
         mapping=simulated.mapping if simulated else None,
         result=simulated.result if simulated else None,
+        tried=simulated,
     )
 
 

@@ -10,10 +10,11 @@ from typing import Any
 
 from mapper.lower import Layer, ResidualAdd
 from mapper.program import layer_programs
+from mapper.rerank import rank_correlation
 from mapper.schedule import Scheduled
 from reports.breakdown import WAITING
 from reports.columns import COUNTER_PREFIX
-from reports.record import Machine
+from reports.record import Machine, RankCorrelation
 from simulator.accelerator import Accelerator
 from simulator.array_nest import ArrayNest
 from simulator.cost import STALL_CAUSES
@@ -22,6 +23,7 @@ from simulator.engine import UNITS, simulate
 from simulator.isa import disassemble_command
 from simulator.mapping import Mapping
 from simulator.program import Program
+from simulator.roofline import quantised_roofline
 from simulator.tracing import TraceChunk, Watcher
 from systolic.pipeline import LayerRun
 
@@ -95,7 +97,7 @@ def _layer_row(index: int, run: LayerRun, accelerator: Accelerator) -> dict[str,
         "arithmetic_intensity": layer.nest.flops / dram_bytes if dram_bytes else nan,
         "shape": shape_text(layer),
         **_engine_columns(run),
-        **_solver_columns(run),
+        **_solver_columns(run, accelerator),
     }
 
 
@@ -111,13 +113,14 @@ def _engine_columns(run: LayerRun) -> dict[str, Any]:
     }
 
 
-def _solver_columns(run: LayerRun) -> dict[str, Any]:
+def _solver_columns(run: LayerRun, accelerator: Accelerator) -> dict[str, Any]:
     if run.scheduled is None:
         return {"mapping": "", "solver": "", "solver_status": ""}
     plan, solve = run.scheduled, run.scheduled.solve
     return {
         "analytical_cycles": plan.cost.cycles,
         "heuristic_cycles": plan.heuristic_cost.cycles if plan.heuristic_cost else nan,
+        **_trial_columns(run, accelerator),
         "mapping": mapping_text(run.mapping or plan.mapping),
         "solver": f"{solve.solver}{_chosen_instead(run, plan)}",
         "solver_status": solve.status,
@@ -126,6 +129,26 @@ def _solver_columns(run: LayerRun) -> dict[str, Any]:
         "solver_gap": solve.gap,
         "solver_wall_seconds": solve.wall_seconds,
     }
+
+
+def _trial_columns(run: LayerRun, accelerator: Accelerator) -> dict[str, Any]:
+    if run.tried is None or not isinstance(run.layer.work, ArrayNest):
+        return {}
+    heuristic = run.tried.heuristic_cycles
+    return {
+        "heuristic_simulated_cycles": nan if heuristic is None else heuristic,
+        "array_bound_cycles": quantised_roofline(run.layer.work, accelerator).cycles,
+        "mappings_tried": len(run.tried.trials),
+    }
+
+
+def ranks_of(runs: Sequence[LayerRun]) -> RankCorrelation | None:
+    """How the analytical model ranks the mappings that were simulated for distinct layers; None where none were."""
+    tried = [run.tried for index, run in enumerate(runs) if run.tried is not None and run.identical_to == index]
+    ranks = rank_correlation(tried)
+    if not ranks.mappings:
+        return None
+    return RankCorrelation(mappings=ranks.mappings, overall=ranks.overall, layers=ranks.layers, within=ranks.within)
 
 
 def _chosen_instead(run: LayerRun, plan: Scheduled) -> str:

@@ -16,7 +16,7 @@ from report_records import MACHINE, make_record
 from model_ir.errors import InputError
 from reports.columns import LAYER_COLUMNS, counter_columns, layers_frame, stall_columns, timelines_frame
 from reports.page import render_page
-from reports.record import RunRecord, read_record, totals_of, verified, write_record
+from reports.record import NEW_IN_3, RunRecord, read_record, totals_of, verified, write_record
 
 MINIMAL = {
     "index": 0,
@@ -152,29 +152,31 @@ def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
 
 
 def test_another_schema_version_is_named_even_with_other_fields(folder: Path) -> None:
-    (folder / "run.json").write_text('{"schema_version": 3, "novelty": []}')
+    (folder / "run.json").write_text('{"schema_version": 4, "novelty": []}')
     with pytest.raises(InputError, match="another schema version") as caught:
         read_record(folder)
-    assert (caught.value.value, caught.value.limit) == (3, 2)
+    assert (caught.value.value, caught.value.limit) == (4, 3)
 
 
 def test_a_run_of_the_first_schema_is_read_as_one_of_today(folder: Path) -> None:
     today = read_record(folder)
     header = json.loads((folder / "run.json").read_text())
-    del header["counter_meanings"]
+    del header["counter_meanings"], header["rank_correlation"]
     (folder / "run.json").write_text(json.dumps(header | {"schema_version": 1}))
     counters = counter_columns(today.layers)
     assert counters
-    today.layers.drop(columns=counters).to_parquet(folder / "layers.parquet", index=False)
+    today.layers.drop(columns=[*counters, *NEW_IN_3]).to_parquet(folder / "layers.parquet", index=False)
     commands = today.timelines.loc[today.timelines["unit"] != "array"].drop(columns="window")
     commands.to_parquet(folder / "timelines.parquet", index=False)
     old = read_record(folder)
-    assert old.header == msgspec.structs.replace(today.header, counter_meanings={})
+    assert old.header == msgspec.structs.replace(today.header, counter_meanings={}, rank_correlation=None)
+    assert old.layers[list(NEW_IN_3)].isna().all(axis=None)
+    assert "No mapping of this run was compared" in render_page(old)
     assert set(old.timelines["window"]) == {"start"}
     assert counter_columns(old.layers) == []
     assert render_page(old).count("No hardware counters") == 1
     write_record(old, folder)
-    assert read_record(folder).header.schema_version == 2
+    assert read_record(folder).header.schema_version == 3
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff\xfe", b'{"schema_version": "1"}', b"[" * 100_000])

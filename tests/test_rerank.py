@@ -1,10 +1,13 @@
 """The schedule that runs: never slower than the heuristic, and what runs is what was simulated."""
 
+from types import SimpleNamespace
+
 import pytest
 
+from mapper.heuristic import heuristic as heuristic_of
 from mapper.lower import lower
 from mapper.program import layer_program
-from mapper.rerank import fastest
+from mapper.rerank import Simulated, Trial, fastest, rank_correlation
 from mapper.schedule import schedule
 from model_ir.passes.pipeline import run_passes
 from simulator.accelerator_file import load_accelerator
@@ -33,3 +36,43 @@ def test_what_runs_is_never_slower_than_the_heuristic_nor_faster_than_the_model(
     assert chosen.result.cycles <= heuristic.cycles
     assert chosen.result.cycles >= plan.cost.cycles
     assert chosen.result.macs == layer.work.macs
+    assert chosen.heuristic_cycles == heuristic.cycles
+    assert chosen.result.cycles == min(trial.cycles for trial in chosen.trials)
+    assert len({trial.mapping for trial in chosen.trials}) == len(chosen.trials)
+    for trial in chosen.trials:
+        assert plan.cost.cycles <= trial.analytical_cycles <= trial.cycles
+
+
+def runs_of(*pairs):
+    """One layer's run with a trial for each (analytical, simulated) cycles."""
+    mapping = heuristic_of(DISTINCT[0].work, load_accelerator("gemmini"))
+    result = SimpleNamespace(cycles=1)
+    trials = tuple(Trial(mapping=mapping, analytical_cycles=model, cycles=engine) for model, engine in pairs)
+    return Simulated(mapping=mapping, result=result, trials=trials)
+
+
+def test_ranks_are_compared_over_the_network_and_within_layers():
+    small, large = runs_of((1, 12), (2, 11), (3, 10)), runs_of((20, 30), (21, 31), (22, 33), (23, 32))
+    ranks = rank_correlation([small, large, runs_of((5, 6))])
+    assert (ranks.mappings, ranks.layers) == (8, 2)
+    assert ranks.within == pytest.approx((-1 + 0.8) / 2)
+    model, engine = [1, 2, 3, 20, 21, 22, 23, 5], [12, 11, 10, 30, 31, 33, 32, 6]
+    distances = [sorted(model).index(a) - sorted(engine).index(b) for a, b in zip(model, engine, strict=True)]
+    assert ranks.overall == pytest.approx(1 - 6 * sum(d * d for d in distances) / (8 * 63))
+
+
+def test_one_mapping_or_all_alike_have_no_rank():
+    assert rank_correlation([runs_of((1, 2), (2, 3))]).overall is None
+    assert rank_correlation([runs_of((1, 2), (1, 3), (1, 4))]).within is None
+
+
+def test_an_engine_trial_can_overrule_the_model():
+    """A transposed operand near the model's optimum: of equals in the model the engine finds a faster one."""
+    accelerator = load_accelerator("gemmini")
+    layer = next(
+        layer for layer in lower(run_passes(build("bert-base", seq=64)), accelerator) if "scores" in layer.name
+    )
+    plan = schedule(layer.work, accelerator)
+    chosen = fastest(layer, plan, accelerator)
+    assert chosen.mapping not in (plan.mapping, plan.heuristic_mapping)
+    assert chosen.result.cycles < chosen.trials[0].cycles

@@ -22,10 +22,9 @@ from mapper.solve import Objective
 from model_ir.errors import InfeasibleError, InputError
 from simulator.accelerator import Accelerator
 from simulator.array_nest import ArrayNest
-from simulator.cost import Cost
-from simulator.fusion import Tail, fused_cost
-from simulator.fusion_attention import AttentionTile, attention_rows
-from simulator.fusion_depthwise import Band, band_rows, is_depthwise, packed_depthwise
+from simulator.fusion import NOTHING_FUSED, Tail, fused_cost
+from simulator.fusion_attention import AttentionTile, attention_cost, attention_rows
+from simulator.fusion_depthwise import Band, band_rows, depthwise_pointwise_cost, is_depthwise, packed_depthwise
 from simulator.mapping import Mapping, buffers
 
 ADD = "matmul + add"
@@ -85,13 +84,13 @@ class Fusions:
                 menu.offer((first, first + 1), ADD, part.executed, part.rows)
 
     def _added(self, nest: ArrayNest, mapping: Mapping) -> _Part:
-        cost = fused_cost(nest, mapping, self.accelerator, tail=Tail(residual=True))
-        return self._mapped(nest, mapping, cost)
+        return self._mapped(nest, mapping, Tail(residual=True))
 
-    def _mapped(self, nest: ArrayNest, mapping: Mapping, cost: Cost) -> _Part:
+    def _mapped(self, nest: ArrayNest, mapping: Mapping, tail: Tail) -> _Part:
         needed = buffers(nest, mapping, self.accelerator)
+        cost_on = partial(fused_cost, nest, mapping, tail=tail)
         return _Part(
-            executed=Executed(what="", mapping=mapping, cost=cost),
+            executed=Executed(what="", mapping=mapping, cost=cost_on(self.accelerator), cost_on=cost_on),
             rows=(needed.scratchpad_rows, needed.accumulator_rows),
         )
 
@@ -111,8 +110,8 @@ class Fusions:
             menu.offer(tuple(range(first, last + 1)), kind.format(tail.normalise), part.executed, part.rows)
 
     def _normalised(self, nest: ArrayNest, tail: Tail) -> _Part:
-        mapping, cost = fused_mapping(nest, self.accelerator, tail, objective=self.objective)
-        return self._mapped(nest, mapping, cost)
+        mapping, _ = fused_mapping(nest, self.accelerator, tail, objective=self.objective)
+        return self._mapped(nest, mapping, tail)
 
     def _offer_attention(self, menu: Menu, first: int, scores: ArrayNest) -> None:
         softmax = self._next(first)
@@ -128,7 +127,8 @@ class Fusions:
 
     def _attended(self, scores: ArrayNest, attended: ArrayNest) -> _Part:
         tile, cost = fused_attention(scores, attended, self.accelerator, objective=self.objective)
-        executed = Executed(what=_tile_text(tile, scores), mapping=None, cost=cost)
+        cost_on = partial(attention_cost, scores, attended, tile=tile)
+        executed = Executed(what=_tile_text(tile, scores), mapping=None, cost=cost, cost_on=cost_on)
         return _Part(executed=executed, rows=attention_rows(scores, attended, self.accelerator, tile))
 
     def _offer_depthwise(self, menu: Menu, first: int, nest: ArrayNest) -> None:
@@ -142,7 +142,8 @@ class Fusions:
 
     def _banded(self, nest: ArrayNest, pointwise: ArrayNest) -> _Part:
         band, cost = fused_depthwise(nest, pointwise, self.accelerator, objective=self.objective)
-        executed = Executed(what=_band_text(band), mapping=None, cost=cost)
+        cost_on = partial(depthwise_pointwise_cost, nest, pointwise, band=band)
+        executed = Executed(what=_band_text(band), mapping=None, cost=cost, cost_on=cost_on)
         return _Part(executed=executed, rows=band_rows(nest, pointwise, self.accelerator, band))
 
     def _offer_packed(self, menu: Menu, options: MenuOptions) -> None:
@@ -162,7 +163,7 @@ class Fusions:
             cache=options.cache,
         )
         for (number, nest), plan in zip(packed.items(), plans, strict=True):
-            part = self._mapped(nest, plan.mapping, plan.cost)
+            part = self._mapped(nest, plan.mapping, NOTHING_FUSED)
             menu.offer((number,), PACKED, part.executed, part.rows)
 
     def _once(self, key: object, build: Callable[[], _Part]) -> _Part | None:

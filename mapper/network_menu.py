@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -22,6 +23,7 @@ from mapper.objective import key_of
 from mapper.schedule import schedule_layers
 from mapper.solve import Objective
 from model_ir.errors import InfeasibleError, InputError
+from model_ir.loop_nest import LoopNest
 from simulator.accelerator import Accelerator
 from simulator.array_nest import ArrayNest
 from simulator.cost import Cost
@@ -38,11 +40,13 @@ STREAM_ROWS_PER_DIM = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Executed:
-    """How a choice executes its layers: mapping or tile in words, and the cost."""
+    """How a choice executes its layers: mapping, or tile in words; the cost; and what it would cost on another machine
+    that differs in its memory's speed alone."""
 
     what: str
     mapping: Mapping | None
     cost: Cost
+    cost_on: Callable[[Accelerator], Cost]
 
 
 class Menu:
@@ -200,14 +204,15 @@ def _offer_matmul(
     for mapping in mappings:
         if "loads" in roles:
             mapping = replace(mapping, a_placement="whole")
+        cost_on = partial(fused_cost, nest, mapping, on_chip=on_chip)
         try:
-            cost = fused_cost(nest, mapping, accelerator, on_chip=on_chip)
+            cost = cost_on(accelerator)
         except (InfeasibleError, InputError):
             continue
         needed = buffers(nest, mapping, accelerator)
         own = needed.scratchpad_rows - (needed.a_rows * needed.a_copies if "loads" in roles or on_chip.a else 0)
         rows = own, 0 if in_accumulator else needed.accumulator_rows
-        offers.append((Executed(what="", mapping=mapping, cost=cost), rows))
+        offers.append((Executed(what="", mapping=mapping, cost=cost, cost_on=cost_on), rows))
     for executed, rows in _undominated(offers):
         menu.offer((number,), "alone", executed, rows, frozenset(chosen))
 
@@ -231,10 +236,9 @@ def _offer_streamed(menu: Menu, number: int, step: Step, chosen: Agreement, acce
     reads = tuple(
         access for access, name in zip(step.layer.nest.reads, step.reads, strict=True) if name not in resident
     )
-    _, cost = vector_cost(replace(step.layer.nest, reads=reads), accelerator)
     stays = [stay for stay in chosen.values() if stay.roles[number] == "makes"]
-    if stays and not stays[0].stored:
-        cost = _without_store(cost, accelerator)
+    stored = not stays or stays[0].stored
+    cost_on = partial(streamed_cost, replace(step.layer.nest, reads=reads), stored)
     rows = [0, 0]
     streamed = min(STREAM_ROWS_PER_DIM * accelerator.dim, accelerator.accumulator_rows // 2)
     if step.place == "store path":
@@ -244,12 +248,15 @@ def _offer_streamed(menu: Menu, number: int, step: Step, chosen: Agreement, acce
         rows[1] = min(max(streamed, 2 * width), accelerator.accumulator_rows)
     if resident or (stays and stays[0].residence.memory == "accumulator"):
         rows[1] = 0
-    executed = Executed(what=str(step.place), mapping=None, cost=cost)
+    executed = Executed(what=str(step.place), mapping=None, cost=cost_on(accelerator), cost_on=cost_on)
     menu.offer((number,), "alone", executed, (rows[0], rows[1]), frozenset(chosen))
 
 
-def _without_store(cost: Cost, accelerator: Accelerator) -> Cost:
-    """`cost` with its result left on chip: the write direction idle, the rest as it was."""
+def streamed_cost(nest: LoopNest, stored: bool, accelerator: Accelerator) -> Cost:
+    """`vector_cost` of `nest`; where its result stays on chip, with the write direction idle and the rest as it was."""
+    _, cost = vector_cost(nest, accelerator)
+    if stored:
+        return cost
     busy = max(cost.compute_cycles, cost.read_cycles, cost.write_cycles)
     return replace(
         cost,

@@ -21,6 +21,7 @@ from model_ir.errors import InputError
 from model_ir.graph import Graph
 from simulator.accelerator import Accelerator
 from simulator.cost import Cost
+from simulator.mapping import Mapping
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,7 @@ class Group:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkPlan:
     """The chosen groups in order, the tensors that stay on chip, and the evidence; `apart` is what every step costs in
-    the layer-by-layer schedule."""
+    the layer-by-layer schedule, `apart_mappings` under which mapping."""
 
     objective: Objective
     result_path: bool
@@ -49,6 +50,7 @@ class NetworkPlan:
     groups: tuple[Group, ...]
     residences: tuple[Residence, ...]
     apart: tuple[Cost, ...]
+    apart_mappings: tuple[Mapping | None, ...]
     solve: Solve
     offered_choices: int
     offered_residences: int
@@ -77,10 +79,13 @@ class NetworkPlan:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanOptions:
     """What is asked: `menu` goes to the mapper's own programs, the limit is the program across layers'; `result_path`
-    adds a path from the accumulator to the scratchpad, which Gemmini lacks."""
+    adds a path from the accumulator to the scratchpad, which Gemmini lacks; without `stays` nothing is kept on chip
+    between groups, so that each can run on any array; without `fuse` every layer is a group of its own."""
 
     menu: MenuOptions = field(default_factory=MenuOptions)
     result_path: bool = False
+    stays: bool = True
+    fuse: bool = True
     time_limit_seconds: float = 20.0
     workers: int = 2
 
@@ -106,13 +111,15 @@ def plan_network(
         time_limit_seconds=options.time_limit_seconds,
         workers=options.workers,
     )
+    apart = [_apart(number, menu) for number in range(len(steps.steps))]
     return NetworkPlan(
         objective=options.menu.objective,
         result_path=options.result_path,
         steps=steps,
         groups=tuple(_group(steps, choice, menu) for choice in answer.choices),
         residences=answer.residences,
-        apart=tuple(_apart(number, menu) for number in range(len(steps.steps))),
+        apart=tuple(executed.cost for executed in apart),
+        apart_mappings=tuple(executed.mapping for executed in apart),
         solve=_in_units(answer.solve, accelerator),
         offered_choices=len(problem.choices),
         offered_residences=len(problem.residences),
@@ -121,12 +128,13 @@ def plan_network(
 
 def offered(steps: Steps, accelerator: Accelerator, options: PlanOptions) -> tuple[Menu, NetworkProblem]:
     """All that the program may choose from, with what stands behind it."""
-    stays = possible_stays(steps, accelerator, result_path=options.result_path)
+    stays = possible_stays(steps, accelerator, result_path=options.result_path) if options.stays else ()
     mappings = mappings_of(steps, stays, accelerator, options.menu)
     menu = Menu(accelerator, options.menu.objective)
     offer_alone(menu, steps, stays, mappings, accelerator)
-    fusions = Fusions(steps, accelerator, options.menu.objective)
-    fusions.offer(menu, mappings, options.menu, result_path=options.result_path)
+    if options.fuse:
+        fusions = Fusions(steps, accelerator, options.menu.objective)
+        fusions.offer(menu, mappings, options.menu, result_path=options.result_path)
     return menu, NetworkProblem(
         layers=len(steps.steps),
         choices=tuple(menu.choices),
@@ -144,14 +152,14 @@ def _group(steps: Steps, choice: Choice, menu: Menu) -> Group:
     )
 
 
-def _apart(number: int, menu: Menu) -> Cost:
-    """The layer-by-layer cost of a step: the best way alone with nothing resident."""
+def _apart(number: int, menu: Menu) -> Executed:
+    """The layer-by-layer execution of a step: the best way alone with nothing resident."""
     alone = [
         choice
         for choice in menu.choices
         if choice.layers == (number,) and choice.kind == "alone" and not choice.residences
     ]
-    return menu.executed[min(alone, key=lambda choice: choice.key).detail].cost
+    return menu.executed[min(alone, key=lambda choice: choice.key).detail]
 
 
 def _in_units(solve: Solve, accelerator: Accelerator) -> Solve:

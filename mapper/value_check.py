@@ -61,12 +61,23 @@ def check_values(layer: Layer, mapping: Mapping, accelerator: Accelerator, seed:
     return ValueCheck(layer=layer.name, elements=elements.c, mismatches=int(np.count_nonzero(stored != expected)))
 
 
-def nest_values(nest: ArrayNest, a: Int8Array, b: Int8Array, bias: Int32Array, *, relu: bool) -> Int8Array:
-    """The output memory of `nest` by numpy: exact integer sums, bias, ReLU, saturation to int8 (scale 1).
+def nest_values(
+    nest: ArrayNest, a: Int8Array, b: Int8Array, bias: Int32Array, *, relu: bool, scale: float = 1.0
+) -> Int8Array:
+    """The output memory of `nest` by numpy: exact integer sums, bias, ReLU, fp32 product with `scale` rounded half to
+    even, saturation to int8.
 
     `a`, `b`, `bias` are flat memories in the nest's strides; so is the result, zero where the nest writes nothing.
     """
-    c = np.zeros(operand_elements(nest).c, np.int8)
+    total = nest_sums(nest, a, b, bias, relu=relu)
+    scaled = np.rint(total.astype(np.float32) * np.float32(scale))
+    limited: Int8Array = np.clip(scaled, -128, 127).astype(np.int8)
+    return limited
+
+
+def nest_sums(nest: ArrayNest, a: Int8Array, b: Int8Array, bias: Int32Array, *, relu: bool) -> npt.NDArray[np.int64]:
+    """As `nest_values`, before the product and the saturation."""
+    c = np.zeros(operand_elements(nest).c, np.int64)
     for steps in product(*(range(repeat.count) for repeat in nest.repeats)):
         offsets = [
             sum(step * getattr(repeat, name) for step, repeat in zip(steps, nest.repeats, strict=True))
@@ -75,11 +86,13 @@ def nest_values(nest: ArrayNest, a: Int8Array, b: Int8Array, bias: Int32Array, *
         total = _sums(nest, a[offsets[0] :], b[offsets[1] :])
         if nest.bias:
             total += bias[offsets[3] : offsets[3] + nest.out_channels]
-        limited = np.clip(total, 0 if relu else -128, 127).astype(np.int8)
         out = np.lib.stride_tricks.as_strided(
-            c[offsets[2] :], (nest.pixels, nest.out_channels), (nest.c_stride, 1), writeable=True
+            c[offsets[2] :],
+            (nest.pixels, nest.out_channels),
+            (nest.c_stride * c.itemsize, c.itemsize),
+            writeable=True,
         )
-        out[...] = limited
+        out[...] = np.maximum(total, 0) if relu else total
     return c
 
 

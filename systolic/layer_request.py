@@ -37,16 +37,24 @@ def layer_of(request: NetworkRequest, accelerator: Accelerator) -> Layer:
     """
     from systolic.pipeline import layers_of
 
+    graph, name = graph_and_layer(request)
+    if name is None:
+        raise InputError("LAYER", f"is {FORMS}", value=request.model)
+    return layers_of(graph, accelerator, skip_unsupported=request.skip_unsupported, only=name)[0]
+
+
+def graph_and_layer(request: NetworkRequest) -> tuple[Graph, str | None]:
+    """The network that `request.model` means, a whole one or that of a LAYER, and the layer's name, None for a whole
+    network. Raises InputError as `layer_of` does, but for a layer that is not in its network."""
     text = request.model
     if is_sizes(text):
         if request.options:
             raise InputError(text, "a layer given by its sizes takes no network options", value=str(request.options))
-        return layers_of(graph_of_sizes(text), accelerator)[0]
+        return graph_of_sizes(text), text
     network, colon, name = text.partition(":")
-    if not colon or not network or not name:
+    if colon and not (network and name):
         raise InputError("LAYER", f"is {FORMS}", value=text)
-    graph = load_network(replace(request, model=network))
-    return layers_of(graph, accelerator, skip_unsupported=request.skip_unsupported, only=name)[0]
+    return load_network(replace(request, model=network)), name or None
 
 
 def graph_of_sizes(text: str) -> Graph:

@@ -39,6 +39,7 @@ _LAYER = typer.Argument(
     help="NETWORK:NAME, a matmul I,K,J, or a convolution HxWxC,RxSxK[,sSTRIDE][,pPAD][,dDILATION][,gGROUPS][,nIMAGES].",
     metavar="LAYER",
 )
+_NETWORK_OR_LAYER = typer.Argument(help=f"As MODEL of the other commands, or one layer: {_LAYER.help}", metavar="LAYER")
 
 
 def takes_network(command: Callable[..., None]) -> Callable[..., None]:
@@ -50,6 +51,11 @@ def takes_layer(command: Callable[..., None]) -> Callable[..., None]:
     """Give `command`, whose first parameter is a NetworkRequest whose model is a LAYER (`layer_request`), LAYER and the
     options above in its place."""
     return _taking(command, _LAYER)
+
+
+def takes_network_or_layer(command: Callable[..., None]) -> Callable[..., None]:
+    """As `takes_layer`, of a whole network too."""
+    return _taking(command, _NETWORK_OR_LAYER)
 
 
 def _taking(command: Callable[..., None], argument: Any) -> Callable[..., None]:

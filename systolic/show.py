@@ -15,6 +15,7 @@ from rich.text import Text
 from reports.units import percent, printable
 
 if TYPE_CHECKING:
+    from mapper.gemmini_c import Emitted
     from mapper.lower import Layer
     from mapper.schedule import Scheduled
     from mapper.value_check import ValueCheck
@@ -188,6 +189,32 @@ def print_mapspace(page: Path, studies: Sequence[MapspaceStudy], *, as_json: boo
         for table in study_tables(study):
             console.print(table)
     console.print(f"page: {page}", markup=False, soft_wrap=True)
+
+
+def print_emitted(emitted: Sequence[Emitted], path: Path, *, as_json: bool) -> None:
+    """What of every layer is in the C file, and where that lies."""
+    rows: list[dict[str, Any]] = [
+        {
+            "name": one.layer.name,
+            "commands": len(one.program),
+            "statements": len(one.text.statements),
+            "table_rows": len(one.text.moves),
+            "outputs_checked": one.operands.c.size,
+            "weights_of_the_network": any(memory.seed is None for memory in one.operands.memories.values()),
+            "operands": [memory.origin for memory in one.operands.memories.values()],
+        }
+        for one in emitted
+    ]
+    if as_json:
+        print_json({"file": str(path), "layers": rows})
+        return
+    table = Table("layer", "commands", "as C lines", "as table rows", "outputs", "weights")
+    for row in rows:
+        numbers = (f"{row[key]:,}" for key in ("commands", "statements", "table_rows", "outputs_checked"))
+        _add_row(table, row["name"], *numbers, "the network's" if row["weights_of_the_network"] else "drawn")
+    console = Console()
+    console.print(table)
+    console.print(f"C file: {path}", markup=False, soft_wrap=True)
 
 
 def print_simulations(

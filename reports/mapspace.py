@@ -39,7 +39,7 @@ class MapspaceStudy:
 
     `dividing` (n,) says whose tile sizes all divide their loops; `starved_cycles` (n,) are the cycles of the same
     mappings, were the array filled at random too (`systolic.mapspace_command`); `space` is the estimated number of
-    legal mappings.
+    legal mappings; `optimum` is the solver's for the energy-delay product, `fastest` its for latency.
     """
 
     layer: str
@@ -56,6 +56,7 @@ class MapspaceStudy:
     seconds: float
     best: MarkedMapping
     optimum: MarkedMapping
+    fastest: MarkedMapping
     heuristic: MarkedMapping | None
     published: PublishedSpread | None = None
 
@@ -78,7 +79,7 @@ class MapspaceStudy:
     @property
     def marked(self) -> tuple[MarkedMapping, ...]:
         """The mappings to show beside the distribution."""
-        return tuple(mark for mark in (self.optimum, self.heuristic, self.best) if mark is not None)
+        return tuple(mark for mark in (self.optimum, self.fastest, self.heuristic, self.best) if mark is not None)
 
     def edp_of(self, mark: MarkedMapping) -> float:
         """Energy-delay product of `mark` in joule seconds."""

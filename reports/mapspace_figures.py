@@ -22,6 +22,7 @@ _CURVE_POINTS: Final = 240
 _NEAR_EDGE: Final = 15.0
 _MARKS: Final = {
     "optimum": ("--green", "diamond"),
+    "fastest": ("--purple", "triangle-up"),
     "heuristic": ("--orange", "square"),
     "best": ("--ink", "circle-open"),
 }

@@ -301,6 +301,7 @@ def _column_numbers(nest: ArrayNest, sizes: IntArray, kernel: int, accelerator: 
         *_axis_numbers(column_axis(nest), sizes, kernel),
         line_cycles(*line, least),
         preload_cycles(*line, least),
+        ceilings(nest.out_columns, sizes, accelerator.dim),
         (sizes != nest.out_columns).astype(np.int64),
     )
     if not nest.transpose_a:

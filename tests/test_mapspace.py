@@ -19,6 +19,7 @@ from test_cli import assert_refused, systolic
 
 from mapper.exhaustive import legal_mappings
 from mapper.heuristic import smallest_mapping
+from mapper.integer_program import solve
 from mapper.mapspace_costs import LOOPS, costs, legal, tiles_of
 from mapper.mapspace_sample import sample_costs, sample_mappings
 from model_ir.errors import InfeasibleError, InputError
@@ -118,6 +119,29 @@ def test_a_hundred_thousand_take_seconds():
     for index in range(0, 100_000, 997):
         cost = analytical(nest, sample.mapping(index), GEMMINI)
         assert (cost.cycles, cost.energy_pj) == (found.cycles[index], found.energy_pj[index])
+
+
+@pytest.mark.parametrize("objective", ["latency", "traffic", "energy", "energy_delay_product"])
+@pytest.mark.parametrize("text", ["512,1024,4096", "300,200,100", "14x14x64,3x3x96", "27x27x48,1x1x80,s2"])
+def test_no_sampled_mapping_beats_a_proven_optimum(text, objective):
+    nest = nest_of(text)
+    _, found = solve(nest, GEMMINI, objective=objective)
+    assert found.status == "optimal"
+    sampled = sample_costs(nest, sample_mappings(nest, GEMMINI, 50_000), GEMMINI)
+    values = {
+        "latency": sampled.cycles,
+        "traffic": sampled.dram_bytes,
+        "energy": sampled.energy_pj,
+        "energy_delay_product": sampled.energy_pj * sampled.cycles,
+    }
+    assert found.objective <= values[objective].min() * (1 + 1e-12)
+
+
+def test_an_optimum_of_transposed_operands_is_beaten_by_no_sample():
+    nest = replace(nest_of("150,70,90"), transpose_a=True, transpose_b=True, a_stride=150, b_stride=70)
+    _, found = solve(nest, GEMMINI)
+    sampled = sample_costs(nest, sample_mappings(nest, GEMMINI, 50_000), GEMMINI)
+    assert found.objective <= sampled.cycles.min()
 
 
 def test_nothing_to_sample_is_said():

@@ -37,9 +37,9 @@ def layer_of(request: NetworkRequest, accelerator: Accelerator) -> Layer:
     """
     from systolic.pipeline import layers_of
 
-    graph, name = graph_and_layer(request)
-    if name is None:
+    if not is_sizes(request.model) and ":" not in request.model:
         raise InputError("LAYER", f"is {FORMS}", value=request.model)
+    graph, name = graph_and_layer(request)
     return layers_of(graph, accelerator, skip_unsupported=request.skip_unsupported, only=name)[0]
 
 

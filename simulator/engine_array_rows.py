@@ -9,17 +9,21 @@ What they leave behind lies further ahead than an operation is long, for it pass
 
 from __future__ import annotations
 
+import numpy as np
+
 from simulator.engine_accumulator import access_of, note_execute_write
 from simulator.engine_banks import bank_of
-from simulator.engine_compile import compiled, inlined, least, most
+from simulator.engine_compile import compiled, inlined, least, merged, most
 
 # isort: off
 from simulator.engine_state import (
-    ACC_BANK_BIT, COMPUTING, LEFT, MESH_DONE, NEVER, N_ACC_WRITE, N_SP_READ, N_SP_WRITE, P_ACC_BYTES, P_DIM, P_IN_BYTES,
-    P_MESH_DELAY, P_READ_DELAY, TAGS, TAG_RING, T_ACCUMULATES, T_KEY, T_LEFT, T_MATCH, T_ROWS, T_SIZE, T_SLOT, T_STRIDE,
-    T_WS, V_HELD_BANK, WRITE_BANK, WRITE_RING, WRITE_TIME, W_BANK, W_TIME, X_A_ROWS, X_BANK_A, X_BANK_B, X_BANK_D,
-    X_BUSY, X_B_ROWS, X_CAUSE, X_DONE_TAIL, X_D_ROWS, X_ENTRIES, X_FIRED, X_LAG, X_LAST_OUT, X_LAST_ROW, X_NA, X_NB,
-    X_ND, X_NEXT, X_OPS, X_READS, X_READ_TIME, X_ROW, X_SMOOTH, X_SP_UNTIL, X_STATE, X_TAG_HEAD, X_TAG_TAIL, X_TOTAL,
+    ACCUMULATOR_KEY, ACC_BANK_BIT, LEFT, MESH_DONE, NEVER, N_ACC_WRITE, N_SP_READ, N_SP_WRITE, PAST, P_ACC_BANK_SHIFT,
+    P_ACC_BYTES, P_ACC_PORTS, P_DIM, P_IN_BYTES, P_MESH_DELAY, P_READ_DELAY, P_TAGS, ROW_SHIFT, TAGS, TAG_RING,
+    T_ACCUMULATES, T_ENTERED, T_KEY, T_LEFT, T_MATCH, T_ROWS, T_SIZE, T_SLOT, T_STRIDE, T_WS, V_HELD_BANK, WRITE_BANK,
+    WRITE_RING, WRITE_TIME, W_BANK, W_TIME, X_A_ROWS, X_BANK_A, X_BANK_B, X_BANK_D, X_BUSY, X_B_ROWS, X_CAUSE,
+    X_C_ACCUMULATES, X_C_KEY, X_C_ROWS, X_C_SLOT, X_C_STRIDE, X_DONE_TAIL, X_D_ROWS, X_ENTRIES, X_FIRED, X_FIRST, X_LAG,
+    X_LAST_OUT, X_LAST_ROW, X_NA, X_NB, X_ND, X_NEXT, X_OPS, X_READS, X_READ_TIME, X_ROW, X_SMOOTH, X_SP_UNTIL,
+    X_TAG_HEAD, X_TAG_TAIL, X_TOTAL, X_WS,
 )  # fmt: skip
 # isort: on
 
@@ -38,6 +42,18 @@ def _write_result(m, key, time, tag):  # type: ignore[no-untyped-def]
         m[WRITE_BANK + slot] = bank
         m[X_SP_UNTIL] = time
         m[N_SP_WRITE] += m[P_DIM] * m[P_IN_BYTES]
+
+
+@compiled
+def enter_operation(m, time):  # type: ignore[no-untyped-def]
+    """The operation's first row reaches the mesh in cycle `time`: number it and queue its tag."""
+    m[X_OPS] += 1
+    tag = TAGS + m[X_TAG_TAIL] % TAG_RING * T_SIZE
+    m[tag + T_MATCH] = m[X_OPS] + (1 if m[X_WS] else 2)
+    m[tag + T_SLOT], m[tag + T_KEY], m[tag + T_ROWS] = m[X_C_SLOT], m[X_C_KEY], m[X_C_ROWS]
+    m[tag + T_ACCUMULATES], m[tag + T_ENTERED], m[tag + T_LEFT] = m[X_C_ACCUMULATES], time, PAST
+    m[tag + T_STRIDE], m[tag + T_WS] = m[X_C_STRIDE], m[X_WS]
+    m[X_TAG_TAIL] += 1
 
 
 @compiled
@@ -60,39 +76,45 @@ def row_leaves(m, row, total, time):  # type: ignore[no-untyped-def]
             m[X_DONE_TAIL] += 1
 
 
-@compiled
+@inlined
+def _first_row_of_d(m):  # type: ignore[no-untyped-def]
+    """D is read from the last row back: the operation's row from which on it has rows."""
+    return m[P_DIM] - m[X_D_ROWS] if m[X_BANK_D] >= 0 else m[P_DIM]
+
+
+@inlined
+def _note_reads(m, t, read_a, read_b, read_d):  # type: ignore[no-untyped-def]
+    """Operands are read in cycle `t`."""
+    reads = np.int64(0)
+    if read_a:
+        reads |= np.int64(1) << m[X_BANK_A]
+    if read_b:
+        reads |= np.int64(1) << m[X_BANK_B]
+    if read_d:
+        reads |= np.int64(1) << m[X_BANK_D]
+    m[X_READ_TIME], m[X_READS] = t, reads
+
+
+@merged
 def _fire_until(m, t):  # type: ignore[no-untyped-def]
     """Fire the rows of the cycles from X_LAG to `t` - 1."""
     first, since, count = m[X_NA], m[X_LAG], t - m[X_LAG]
     if count <= 0:
         return
-    dim, delay, entries, out = m[P_DIM], m[P_READ_DELAY], m[X_ENTRIES], m[X_LAST_OUT]
+    delay, entries, out = m[P_READ_DELAY], m[X_ENTRIES], m[X_LAST_OUT]
     end_a = m[X_A_ROWS] if m[X_BANK_A] >= 0 else 0
     end_b = m[X_B_ROWS] if m[X_BANK_B] >= 0 else 0
-    start_d = dim - m[X_D_ROWS] if m[X_BANK_D] >= 0 else dim
+    start_d = _first_row_of_d(m)
     for number in range(count):
         row, time, out = first + number, since + number, out + 1
         reads = row < end_a or row < end_b or row >= start_d
         out = most(out, time + (delay if reads else 1))
         m[LEFT + ((entries + number) & 63)] = out
     last, end = first + count - 1, first + count
-    m[N_SP_READ] += (
-        dim
-        * m[P_IN_BYTES]
-        * (
-            most(least(end_a, end) - first, 0)
-            + most(least(end_b, end) - first, 0)
-            + most(end - most(start_d, first), 0)
-        )
-    )
+    read = most(least(end_a, end) - first, 0) + most(least(end_b, end) - first, 0) + most(end - most(start_d, first), 0)
+    m[N_SP_READ] += read * m[P_DIM] * m[P_IN_BYTES]
     if last < end_a or last < end_b or last >= start_d:
-        m[X_READ_TIME], m[X_READS] = t - 1, 0
-        if last < end_a:
-            m[X_READS] |= 1 << m[X_BANK_A]
-        if last < end_b:
-            m[X_READS] |= 1 << m[X_BANK_B]
-        if last >= start_d:
-            m[X_READS] |= 1 << m[X_BANK_D]
+        _note_reads(m, t - 1, last < end_a, last < end_b, last >= start_d)
     m[X_NA], m[X_NB], m[X_ND], m[X_ROW] = end, end, end, end
     m[X_ENTRIES] = entries + count
     m[X_LAST_OUT], m[X_LAST_ROW], m[X_FIRED], m[X_LAG] = out, out, t - 1, t
@@ -100,40 +122,99 @@ def _fire_until(m, t):  # type: ignore[no-untyped-def]
     _rows_leave(m, first, count, entries)
 
 
-@compiled
+@merged
 def _rows_leave(m, first, count, entries):  # type: ignore[no-untyped-def]
     """As `row_leaves` for `count` rows from `first` on, none the operation's last, that entered as `entries` and on."""
     tag = TAGS + m[X_TAG_HEAD] % TAG_RING * T_SIZE
     if m[X_TAG_HEAD] == m[X_TAG_TAIL] or m[tag + T_MATCH] != m[X_OPS] or m[tag + T_SLOT] < 0:
         return
-    total, rows, step, key = m[X_TOTAL], m[tag + T_ROWS], m[tag + T_STRIDE], m[tag + T_KEY]
-    for number in range(count):
-        row = first + number if m[tag + T_WS] else total - 1 - first - number
-        if row < rows:
-            _write_result(m, key + row * step, m[LEFT + ((entries + number) & 63)] + m[P_MESH_DELAY], tag)
-
-
-@inlined
-def begin_rows(m, t):  # type: ignore[no-untyped-def]
-    """From cycle `t` on the array fires rows of the current operation, if these are such rows; False if not."""
-    row, entries, delay = m[X_NA], m[X_ENTRIES], m[P_READ_DELAY]
-    if m[X_STATE] != COMPUTING or m[X_SMOOTH] == 0 or m[V_HELD_BANK] >= 0 or m[X_SP_UNTIL] >= t:
-        return False
-    if row != m[X_NB] or row != m[X_ND] or row == 0 or row >= m[X_TOTAL] - 1 or m[X_ROW] != row:
-        return False
-    if m[W_TIME] == t and _is_operand(m, m[W_BANK]):
-        return False
-    for back in range(delay):
-        # The control queue has room for each: the one `delay` entries before has left.
-        if m[LEFT + ((entries - delay + back) & 63)] > t + back:
-            return False
-    m[X_LAG], m[X_CAUSE], m[X_NEXT] = t, 0, t + m[X_TOTAL] - 1 - row
-    return True
+    step, begin, end = m[tag + T_STRIDE], np.int64(0), count
+    if m[tag + T_WS]:
+        key, end = m[tag + T_KEY] + first * step, least(count, m[tag + T_ROWS] - first)
+    else:
+        row = m[X_TOTAL] - 1 - first
+        key, begin, step = m[tag + T_KEY] + row * step, most(0, row - m[tag + T_ROWS] + 1), -step
+    if begin >= end:
+        return
+    plain = m[P_ACC_PORTS] != 1 and key + begin * step >= ACCUMULATOR_KEY and key + (end - 1) * step >= ACCUMULATOR_KEY
+    if not plain:
+        for number in range(begin, end):
+            time = m[LEFT + ((entries + number) & 63)] + m[P_MESH_DELAY]
+            _write_result(m, key + number * step, time, tag)
+        return
+    delay, accumulates, shift = (
+        m[P_MESH_DELAY],
+        access_of(m, ACCUMULATOR_KEY, m[tag + T_ACCUMULATES]),
+        m[P_ACC_BANK_SHIFT],
+    )
+    result_row = key - ACCUMULATOR_KEY + begin * step
+    for number in range(begin, end):
+        time = m[LEFT + ((entries + number) & 63)] + delay
+        slot = time & (WRITE_RING - 1)
+        m[WRITE_TIME + slot] = time
+        m[WRITE_BANK + slot] = accumulates | (result_row >> shift) | (result_row << ROW_SHIFT)
+        result_row += step
+    m[N_ACC_WRITE] += (end - begin) * m[P_DIM] * m[P_ACC_BYTES]
 
 
 @inlined
 def _is_operand(m, bank):  # type: ignore[no-untyped-def]
     return bank == m[X_BANK_A] or bank == m[X_BANK_B] or bank == m[X_BANK_D]
+
+
+@inlined
+def is_apart(m, t):  # type: ignore[no-untyped-def]
+    """Whether nothing keeps the operands of the current row from being read in cycle `t`."""
+    row = m[X_NA]
+    return (
+        m[X_SMOOTH] != 0
+        and m[V_HELD_BANK] < 0
+        and m[X_SP_UNTIL] < t
+        and row == m[X_NB]
+        and row == m[X_ND]
+        and row == m[X_ROW]
+        and not (m[W_TIME] == t and _is_operand(m, m[W_BANK]))
+    )
+
+
+@inlined
+def begin_rows(m, t):  # type: ignore[no-untyped-def]
+    """From cycle `t` on the array fires the middle rows of its operation, if nothing keeps it from it now; else False.
+
+    The control queue has room for all of them if its last entry so far leaves it in time, for each takes a cycle.
+    """
+    row = m[X_NA]
+    if row == 0 or row >= m[X_TOTAL] - 1 or m[X_LAST_OUT] >= t + m[P_READ_DELAY] or not is_apart(m, t):
+        return False
+    m[X_LAG], m[X_CAUSE], m[X_NEXT] = t, 0, t + m[X_TOTAL] - 1 - row
+    return True
+
+
+@merged
+def fire_apart(m, t):  # type: ignore[no-untyped-def]
+    """Fire all of the current row in cycle `t`, in which `is_apart` holds and the control queue has room."""
+    row = m[X_NA]
+    read_a = m[X_BANK_A] >= 0 and row < m[X_A_ROWS]
+    read_b = m[X_BANK_B] >= 0 and row < m[X_B_ROWS]
+    read_d = row >= _first_row_of_d(m)
+    out = m[X_LAST_OUT] + 1
+    if read_a or read_b or read_d:
+        _note_reads(m, t, read_a, read_b, read_d)
+        m[N_SP_READ] += (read_a + read_b + read_d) * m[P_DIM] * m[P_IN_BYTES]
+        out = most(out, t + m[P_READ_DELAY])
+    out = most(out, t + 1)
+    if row == 0:
+        before = m[X_TAG_TAIL] - m[P_TAGS]
+        if before >= 0:
+            out = most(out, m[TAGS + before % TAG_RING * T_SIZE + T_LEFT] + 1)
+        enter_operation(m, out)
+        m[X_FIRST] = 0
+    m[X_NA], m[X_NB], m[X_ND], m[X_ROW] = row + 1, row + 1, row + 1, row + 1
+    m[LEFT + (m[X_ENTRIES] & 63)] = out
+    m[X_ENTRIES] += 1
+    m[X_LAST_OUT], m[X_LAST_ROW], m[X_FIRED] = out, out, t
+    m[X_BUSY] += 1
+    row_leaves(m, row, m[X_TOTAL], out + m[P_MESH_DELAY])
 
 
 @compiled

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.engine_compile import compiled, inlined, most
+from simulator.engine_compile import inlined, merged, most
 
 # isort: off
 from simulator.engine_state import (
@@ -37,7 +37,7 @@ def put_command(m, queue, tail, time, funct, rs1, rs2, number, source):  # type:
     m[y + Y_COMMAND], m[y + Y_SOURCE], m[y + Y_IN] = number, source, time
 
 
-@compiled
+@merged
 def move_command(m, time, queue, head, behind, tail):  # type: ignore[no-untyped-def]
     """In cycle `time` the head of `queue` becomes command `tail` of the queue `behind` it."""
     leaving, entering = place(queue, head), place(behind, tail)

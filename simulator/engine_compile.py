@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit, types
+from numba import config, njit, types
 from numba.core.errors import TypingError
 from numba.extending import intrinsic, overload
 
 compiled = njit(cache=True, _nrt=False, nogil=True, error_model="numpy")
+merged = njit(cache=True, _nrt=False, nogil=True, error_model="numpy", forceinline=True)
+"""As `compiled`, for what is called often and in one or two places: it becomes part of its caller."""
 inlined = njit(cache=True, _nrt=False, inline="always", error_model="numpy")
 
 
@@ -22,16 +24,30 @@ def bits(word, high, low):  # type: ignore[no-untyped-def]
     return (word >> low) & ((1 << (high - low + 1)) - 1)
 
 
-@inlined
-def least(one, other):  # type: ignore[no-untyped-def]
+def _chosen(comparison: str) -> Any:
+    """Intrinsic that takes the first of two numbers if it compares so with the other, without a branch."""
+
+    def choose(_context, _one, _other):  # type: ignore[no-untyped-def]
+        def code(_context, builder, _signature, values):  # type: ignore[no-untyped-def]
+            return builder.select(builder.icmp_signed(comparison, *values), *values)
+
+        return types.int64(types.int64, types.int64), code
+
+    return intrinsic(choose)
+
+
+def least(one: Any, other: Any) -> Any:
     """The smaller of two: numba's own min is a call, and takes as long as what surrounds it."""
     return one if one < other else other
 
 
-@inlined
-def most(one, other):  # type: ignore[no-untyped-def]
+def most(one: Any, other: Any) -> Any:
     """The greater of two."""
     return one if one > other else other
+
+
+if not config.DISABLE_JIT:
+    least, most = _chosen("<"), _chosen(">")
 
 
 @intrinsic
@@ -58,3 +74,21 @@ def pointer_to(array: Any) -> Any:
 @overload(pointer_to, inline="always")
 def _pointer_to(array):  # type: ignore[no-untyped-def]  # noqa: ARG001
     return lambda array: _data(array)
+
+
+@intrinsic
+def _trailing_zeros(_context, _mask):  # type: ignore[no-untyped-def]
+    def code(context, builder, _signature, values):  # type: ignore[no-untyped-def]
+        return builder.cttz(values[0], context.get_constant(types.boolean, True))
+
+    return types.int64(types.int64), code
+
+
+def lowest_bit(mask: Any) -> Any:
+    """Position of the lowest bit of `mask`, which is not 0."""
+    return int(mask & -mask).bit_length() - 1
+
+
+@overload(lowest_bit, inline="always")
+def _lowest_bit(mask):  # type: ignore[no-untyped-def]  # noqa: ARG001
+    return lambda mask: _trailing_zeros(mask)

@@ -5,7 +5,7 @@ behind it, which takes what it passes on and what it sends itself (Controller.sc
 from __future__ import annotations
 
 from simulator.engine_command_queue import head_seen, move_command, put_command, slot_free
-from simulator.engine_compile import compiled, inlined, most
+from simulator.engine_compile import compiled, inlined, merged, most
 from simulator.engine_conv_state import CV_FREE
 
 # isort: off
@@ -33,7 +33,7 @@ def matmul_slot_free(m):  # type: ignore[no-untyped-def]
     return slot_free(m, MATMUL_QUEUE, m[F_B_TAIL])
 
 
-@compiled
+@merged
 def pass_conv(m):  # type: ignore[no-untyped-def]
     """Move the command at the head of LoopConv's queue, none of its own, into LoopMatmul's, which will have room."""
     time = most(most(at_conv(m), m[CV_FREE]), matmul_slot_free(m))

@@ -6,12 +6,13 @@ unit (`CONV_UNIT`, CU_*: state, iterators, and the two stages of the pipeline it
 
 from __future__ import annotations
 
-from simulator.engine_state import CONV
+from simulator.engine_state import CONV, CONV_NEXT
 
 (
-    CV_NEXT, CV_ACTIVE, CV_FREE, CV_HEAD, CV_UTIL_LD, CV_UTIL_EX, CV_UTIL_ST, CV_CONSUMED, CV_EXECUTED
+    _, CV_ACTIVE, CV_FREE, CV_HEAD, CV_UTIL_LD, CV_UTIL_EX, CV_UTIL_ST, CV_CONSUMED, CV_EXECUTED
 ) = range(CONV, CONV + 9)  # fmt: skip
 CV_SIZE = 16
+CV_NEXT = CONV_NEXT
 
 (
     CR_BATCH_SIZE, CR_IN_ROWS, CR_IN_COLUMNS, CR_IN_CHANNELS, CR_OUT_CHANNELS, CR_OUT_ROWS, CR_OUT_COLUMNS,

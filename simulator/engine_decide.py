@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from simulator.engine_banks import bank_of
-from simulator.engine_compile import bits, compiled, inlined, least, most
+from simulator.engine_compile import bits, compiled, inlined, least, merged, most
 from simulator.engine_front import release, row_key
 
 # isort: off
@@ -27,7 +27,7 @@ from simulator.engine_state import (
 # isort: on
 
 
-@compiled
+@merged
 def unroll(m, t):  # type: ignore[no-untyped-def]
     """Move one command from the unroller into the command queue, splitting preloads when B is transposed."""
     m[X_U_NEXT] = NEVER
@@ -92,7 +92,7 @@ def _hazard(m, t, key0, key1, key2):  # type: ignore[no-untyped-def]
         if m[tag + T_LEFT] < t and m[tag + T_LEFT] != PAST:
             return False
         key = m[tag + T_KEY]
-        if key >= 0 and m[tag + T_ENTERED] < t and key in (key0, key1, key2):
+        if (key == key0 or key == key1 or key == key2) and key >= 0 and m[tag + T_ENTERED] < t:  # noqa: SIM109
             return True
     return False
 
@@ -102,7 +102,7 @@ def _key(word):  # type: ignore[no-untyped-def]
     return row_key(bits(word, 31, 0))
 
 
-@compiled
+@merged
 def _take_a(m, record):  # type: ignore[no-untyped-def]
     rs1 = m[record + U_RS1]
     m[X_A] = _key(rs1)
@@ -110,7 +110,7 @@ def _take_a(m, record):  # type: ignore[no-untyped-def]
     m[X_A_STRIDE], m[X_A_ON] = m[X_STRIDE], 1
 
 
-@compiled
+@merged
 def _take_b(m, record):  # type: ignore[no-untyped-def]
     rs2 = m[record + U_RS2]
     m[X_B] = _key(rs2)
@@ -118,7 +118,7 @@ def _take_b(m, record):  # type: ignore[no-untyped-def]
     m[X_B_ON] = 1
 
 
-@compiled
+@merged
 def _take_preload(m, record):  # type: ignore[no-untyped-def]
     """D and C of the operation: C becomes the tag of the operation's first row."""
     rs1, rs2 = m[record + U_RS1], m[record + U_RS2]
@@ -174,7 +174,7 @@ def _begin(m, t, op, head):  # type: ignore[no-untyped-def]
     _note_banks(m, total)
 
 
-@compiled
+@merged
 def _note_banks(m, total):  # type: ignore[no-untyped-def]
     """Banks of the operation's operands (below 0 for none), and whether they are three, each the same for all rows."""
     m[X_BANK_A], m[X_BANK_B], m[X_BANK_D] = -1, -2, -3
@@ -192,7 +192,7 @@ def _note_banks(m, total):  # type: ignore[no-untyped-def]
     m[X_SMOOTH] = 1 if steady and apart else 0
 
 
-@compiled
+@merged
 def _count_macs(m, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     """Multiply-accumulates the compute asks for: rows and columns of A times the columns of the other operand."""
     if _key(rs1) < 0:
@@ -213,7 +213,7 @@ def _flush_from(m, t):  # type: ignore[no-untyped-def]
     m[G_EXE_FLUSH] -= t
 
 
-@compiled
+@merged
 def decide(m, t):  # type: ignore[no-untyped-def]
     """Waiting for a command in cycle `t`: choose what to do next."""
     head, held = m[X_CQ_HEAD], m[X_CQ_TAIL] - m[X_CQ_HEAD]

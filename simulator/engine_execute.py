@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulator.engine_array_rows import begin_rows, interrupt_all, row_leaves
+from simulator.engine_array_rows import begin_rows, enter_operation, fire_apart, interrupt_all, is_apart, row_leaves
 from simulator.engine_banks import bank_of, execute_writes
-from simulator.engine_compile import compiled, inlined, least, most
+from simulator.engine_compile import compiled, inlined, least, merged, most
 from simulator.engine_decide import decide
 from simulator.engine_front import release
 from simulator.engine_store import bank_held
@@ -19,30 +19,16 @@ from simulator.engine_store import bank_held
 # isort: off
 from simulator.engine_state import (
     COMMANDS, COMPUTING, EXECUTE, FLUSH, FLUSHING, G_EXE_ACTIVE, G_EXE_FLUSH, G_EXE_Q_BLOCK, LEFT, MESH_DONE,
-    MUL_PRELOAD, NEVER, N_SP_READ, PAST, PRELOAD_ONLY, P_DIM, P_IN_BYTES, P_MESH_DELAY, P_READ_DELAY, P_TAGS,
-    QUEUE_RING, TAGS, TAG_RING, T_ACCUMULATES, T_ENTERED, T_KEY, T_LEFT, T_MATCH, T_ROWS, T_SIZE, T_SLOT, T_STRIDE,
-    T_WS, U_SIZE, U_SLOT, U_TIME, V_HELD_BANK, WAITING, W_BANK, W_TIME, X_A, X_A_ROWS, X_A_STRIDE, X_B, X_BUSY,
-    X_B_ROWS, X_CAUSE, X_CQ_HEAD, X_CQ_TAIL, X_C_ACCUMULATES, X_C_KEY, X_C_ROWS, X_C_SLOT, X_C_STRIDE, X_D, X_DONE_HEAD,
-    X_DONE_TAIL, X_D_ROWS, X_ENTRIES, X_FIRED, X_FIRST, X_FLUSHED, X_LAST_OUT, X_LAST_ROW, X_NA, X_NB, X_ND, X_NEXT,
-    X_OP, X_OPS, X_PENDING0, X_PENDING1, X_PENDING_SINCE, X_READS, X_READ_TIME, X_ROW, X_STATE, X_TAG_TAIL, X_TOTAL,
-    X_U_NEXT, X_WS,
+    MUL_PRELOAD, NEVER, N_SP_READ, PRELOAD_ONLY, P_DIM, P_IN_BYTES, P_MESH_DELAY, P_READ_DELAY, P_TAGS, QUEUE_RING,
+    TAGS, TAG_RING, T_LEFT, T_SIZE, U_SIZE, U_SLOT, U_TIME, V_HELD_BANK, WAITING, W_BANK, W_TIME, X_A, X_A_ROWS,
+    X_A_STRIDE, X_B, X_BUSY, X_B_ROWS, X_CAUSE, X_CQ_HEAD, X_CQ_TAIL, X_C_KEY, X_D, X_DONE_HEAD, X_DONE_TAIL, X_D_ROWS,
+    X_ENTRIES, X_FIRED, X_FIRST, X_FLUSHED, X_LAST_OUT, X_LAST_ROW, X_NA, X_NB, X_ND, X_NEXT, X_OP, X_OPS, X_PENDING0,
+    X_PENDING1, X_PENDING_SINCE, X_READS, X_READ_TIME, X_ROW, X_STATE, X_TAG_TAIL, X_TOTAL, X_U_NEXT,
 )  # fmt: skip
 # isort: on
 
 
 BANK_CONFLICT, DEPENDENCY = 1, 2
-
-
-@compiled
-def _enter_operation(m, time):  # type: ignore[no-untyped-def]
-    """The operation's first row reaches the mesh in cycle `time`: number it and queue its tag."""
-    m[X_OPS] += 1
-    tag = TAGS + m[X_TAG_TAIL] % TAG_RING * T_SIZE
-    m[tag + T_MATCH] = m[X_OPS] + (1 if m[X_WS] else 2)
-    m[tag + T_SLOT], m[tag + T_KEY], m[tag + T_ROWS] = m[X_C_SLOT], m[X_C_KEY], m[X_C_ROWS]
-    m[tag + T_ACCUMULATES], m[tag + T_ENTERED], m[tag + T_LEFT] = m[X_C_ACCUMULATES], time, PAST
-    m[tag + T_STRIDE], m[tag + T_WS] = m[X_C_STRIDE], m[X_WS]
-    m[X_TAG_TAIL] += 1
 
 
 @inlined
@@ -113,7 +99,7 @@ def _queue_entry(m, t, reads, fired):  # type: ignore[no-untyped-def]
         before = m[X_TAG_TAIL] - m[P_TAGS]
         if before >= 0:
             out = most(out, m[TAGS + before % TAG_RING * T_SIZE + T_LEFT] + 1)
-        _enter_operation(m, out)
+        enter_operation(m, out)
         m[X_FIRST] = 0
     m[LEFT + m[X_ENTRIES] % 64] = out
     m[X_ENTRIES] += 1
@@ -125,7 +111,7 @@ def _queue_entry(m, t, reads, fired):  # type: ignore[no-untyped-def]
         m[X_ROW] += 1
 
 
-@compiled
+@merged
 def _finish(m, t):  # type: ignore[no-untyped-def]
     """All rows are fired in cycle `t`: pop the commands, note which entries complete without a result."""
     head = m[X_CQ_HEAD]
@@ -169,7 +155,7 @@ def _flush(m, t):  # type: ignore[no-untyped-def]
 def execute(m, t):  # type: ignore[no-untyped-def]
     """One cycle of the execute controller."""
     interrupt_all(m, t)
-    if begin_rows(m, t):
+    if m[X_STATE] == COMPUTING and begin_rows(m, t):
         return
     m[X_NEXT] = NEVER
     blocked = m[X_STATE] == COMPUTING and m[X_CAUSE] == DEPENDENCY
@@ -198,7 +184,12 @@ def execute(m, t):  # type: ignore[no-untyped-def]
         m[G_EXE_Q_BLOCK] += 0 if blocked else room - t
         return
     m[X_NEXT] = t + 1
-    if _fire(m, t):
+    if is_apart(m, t):
+        fire_apart(m, t)
+        done = m[X_NA] == m[X_TOTAL]
+    else:
+        done = _fire(m, t)
+    if done:
         _finish(m, t)
     elif m[X_FIRED] == t:
         begin_rows(m, t + 1)

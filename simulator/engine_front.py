@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from simulator.command_check import GARBAGE_WORD
-from simulator.engine_compile import bits, compiled, inlined, least, most
+from simulator.engine_compile import bits, compiled, inlined, least, lowest_bit, merged, most
 from simulator.engine_conv_state import CV_NEXT, CV_UTIL_LD
 from simulator.engine_queues import advance_front
 
@@ -69,7 +69,7 @@ def _first_copy(m, low, copies):  # type: ignore[no-untyped-def]
     return most(low - copies, half if low > half else 0)
 
 
-@compiled
+@merged
 def _ranges(m, e, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     """Fill the entry's two address ranges: opa [low, high) and opb [low, high)."""
     m[e + E_A_LOW], m[e + E_A_HIGH], m[e + E_B_LOW], m[e + E_B_HIGH], m[e + E_A_WRITES] = -1, -1, -1, -1, 0
@@ -110,7 +110,7 @@ def _overlap(low, high, other_low, other_high):  # type: ignore[no-untyped-def]
     return low < other_high and other_low < high
 
 
-@compiled
+@merged
 def _depends(m, e, o, queue, other):  # type: ignore[no-untyped-def]
     """Whether new entry `e` of `queue` waits for the completion of valid entry `o` of queue `other` (another queue)."""
     a_a = _overlap(m[e + E_A_LOW], m[e + E_A_HIGH], m[o + E_A_LOW], m[o + E_A_HIGH])
@@ -127,16 +127,16 @@ def _depends(m, e, o, queue, other):  # type: ignore[no-untyped-def]
 def _dependences(m, e, queue, other, first, end):  # type: ignore[no-untyped-def]
     """Mask of the slots [first, end), those of queue `other`, that new entry `e` of `queue` waits for."""
     deps = np.int64(0)
-    rest, slot = m[S_VALID] >> first & ((np.int64(1) << (end - first)) - 1), first
+    rest = m[S_VALID] & ((np.int64(1) << end) - (np.int64(1) << first))
     while rest:
-        if rest & 1 and _depends(m, e, ENTRY + slot * E_SIZE, queue, other):
+        slot = lowest_bit(rest)
+        if _depends(m, e, ENTRY + slot * E_SIZE, queue, other):
             deps |= np.int64(1) << slot
-        rest >>= 1
-        slot += 1
+        rest &= rest - 1
     return deps
 
 
-@compiled
+@merged
 def _note_config(m, rs1, rs2, queue):  # type: ignore[no-untyped-def]
     """The station's own copies of strides, updated as configuration commands are allocated."""
     if queue == EXECUTE:
@@ -148,14 +148,6 @@ def _note_config(m, rs1, rs2, queue):  # type: ignore[no-untyped-def]
         m[S_BLOCK0 + bits(rs1, 4, 3)] = bits(rs1, 31, 16)
     elif bits(rs1, 1, 0) == 2:
         m[S_POOLED] = 1 if bits(rs1, 5, 4) > 0 else 0
-
-
-@inlined
-def _lowest(mask):  # type: ignore[no-untyped-def]
-    slot = 0
-    while not (mask >> slot) & 1:
-        slot += 1
-    return slot
 
 
 @inlined
@@ -173,7 +165,7 @@ def _note_station(m, t, before):  # type: ignore[no-untyped-def]
         m[G_STATION_ACTIVE] += t if before else -t
 
 
-@compiled
+@merged
 def _enter(m, t, y, slot, queue):  # type: ignore[no-untyped-def]
     """Fill entry `slot` of `queue` with the front end's record `y` and what it waits for."""
     funct, rs1, rs2 = m[y + Y_FUNCT], m[y + Y_RS1], m[y + Y_RS2]
@@ -209,7 +201,7 @@ def _enter(m, t, y, slot, queue):  # type: ignore[no-untyped-def]
     m[S_TAIL_LD + queue] += 1
 
 
-@compiled
+@merged
 def allocate(m, t, host):  # type: ignore[no-untyped-def]
     """Cycle `t`: allocate the command at the head of the front end if its queue has a free entry."""
     y = UNROLLED + m[F_C_HEAD] % FRONT_WIDTH * Y_SIZE
@@ -220,7 +212,7 @@ def allocate(m, t, host):  # type: ignore[no-untyped-def]
             m[F_NEXT] = NEVER
             m[F_FULL] = 1 + queue
             return
-        _enter(m, t, y, _lowest(m[S_FREE_LD + queue]), queue)
+        _enter(m, t, y, lowest_bit(m[S_FREE_LD + queue]), queue)
     m[S_LAST_BUSY] = t
     m[y + Y_OUT] = t
     m[F_C_HEAD] += 1
@@ -276,7 +268,7 @@ def release(m, t, slot, queue):  # type: ignore[no-untyped-def]
     m[S_LAST_BUSY] = most(m[S_LAST_BUSY], t)
 
 
-@compiled
+@merged
 def _push(m, queue, tail, slot, t):  # type: ignore[no-untyped-def]
     record, e = queue + tail % QUEUE_RING * U_SIZE, ENTRY + slot * E_SIZE
     m[record + U_FUNCT], m[record + U_RS1], m[record + U_RS2] = m[e + E_FUNCT], m[e + E_RS1], m[e + E_RS2]
@@ -297,7 +289,7 @@ def _after_issue(m, t, slot, queue, config):  # type: ignore[no-untyped-def]
         release(m, t, slot, queue)
 
 
-@compiled
+@merged
 def issue(m, t):  # type: ignore[no-untyped-def]
     """Cycle `t`: issue one ready command of each queue to its controller's command queue."""
     if m[S_ISSUE_LD] <= t:

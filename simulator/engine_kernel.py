@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 
 from simulator.engine_array_rows import interrupt_all
-from simulator.engine_compile import compiled, inlined, least, most, pointer_to
+from simulator.engine_compile import compiled, inlined, least, merged, most, pointer_to
 from simulator.engine_conv_state import CV_EXECUTED, CV_NEXT
 from simulator.engine_decide import unroll
 from simulator.engine_execute import complete_execute, execute, next_completion
@@ -22,12 +22,12 @@ from simulator.engine_store import complete_store, dispatch, store_controller, w
 
 # isort: off
 from simulator.engine_state import (
-    COMPUTING, ENTRY, EXECUTE, E_COMMAND, E_DEPS, E_SIZE, E_STARTED, F_BASE, F_COMMAND, F_END, F_FULL, F_LAST_EXECUTE,
-    F_LAST_OF, F_MORE, F_NEXT, F_STARVED, H_EXECUTED, H_NEXT, L_DONE_HEAD, L_NEXT, NEVER, O_NEXT, P_EX_ENTRIES,
-    P_LD_ENTRIES, P_TRACE_FROM, P_TRACE_TO, QUEUE_RING, R_NEXT, STALLS, S_HEAD_EX, S_ISSUE_EX, S_ISSUE_LD, S_ISSUE_ST,
-    S_LAST_BUSY, S_TAIL_EX, S_VALID, UNISSUED, V_DONE, V_D_NEXT, V_FIRED, V_ISSUED, V_LAST_ACK, V_NEXT, V_READY, V_SENT,
-    V_W_NEXT, WAITING, W_NEXT, X_BUSY, X_CAUSE, X_FIRED, X_LAG, X_NEXT, X_STATE, X_UQ_HEAD, X_UQ_START, X_UQ_TAIL,
-    X_U_NEXT, Z_NEXT,
+    COMPUTING, ENTRY, EXECUTE, E_COMMAND, E_DEPS, E_SIZE, E_STARTED, FIRST_NEXT, F_BASE, F_COMMAND, F_END, F_FULL,
+    F_LAST_EXECUTE, F_LAST_OF, F_MORE, F_NEXT, F_STARVED, H_EXECUTED, H_NEXT, L_DONE_HEAD, L_NEXT, NEVER, NEXT_COUNT,
+    O_NEXT, P_EX_ENTRIES, P_LD_ENTRIES, P_TRACE_FROM, P_TRACE_TO, QUEUE_RING, R_NEXT, STALLS, S_HEAD_EX, S_ISSUE_EX,
+    S_ISSUE_LD, S_ISSUE_ST, S_LAST_BUSY, S_TAIL_EX, S_VALID, UNISSUED, V_DONE, V_D_NEXT, V_FIRED, V_ISSUED, V_LAST_ACK,
+    V_NEXT, V_READY, V_SENT, V_W_NEXT, WAITING, W_NEXT, X_BUSY, X_CAUSE, X_FIRED, X_LAG, X_NEXT, X_STATE, X_UQ_HEAD,
+    X_UQ_START, X_UQ_TAIL, X_U_NEXT, Z_NEXT,
 )  # fmt: skip
 # isort: on
 
@@ -45,7 +45,7 @@ def _record(m, trace, command, start, end):  # type: ignore[no-untyped-def]
         trace[command - m[P_TRACE_FROM], 1] = end
 
 
-@compiled
+@merged
 def _complete(m, trace, t, next_execute):  # type: ignore[no-untyped-def]
     """At most one completion reaches the reservation station a cycle: execute, then load, then store."""
     if next_execute <= t:
@@ -62,7 +62,7 @@ def _complete(m, trace, t, next_execute):  # type: ignore[no-untyped-def]
         _record(m, trace, m[ENTRY + slot * E_SIZE + E_COMMAND], start, t)
 
 
-@compiled
+@merged
 def _cause(m, last_execute):  # type: ignore[no-untyped-def]
     """Why the array fires no row now."""
     if m[X_STATE] != WAITING:
@@ -81,24 +81,12 @@ def _cause(m, last_execute):  # type: ignore[no-untyped-def]
     return ON_LOAD if full == 1 else (ON_STORE if full == 3 else ON_COMMAND)
 
 
-@compiled
+@merged
 def _others_next(m, t):  # type: ignore[no-untyped-def]
     """Next cycle in which a unit other than the execute controller and the DMA's row writer may act."""
     after = next_completion(m, t)
-    after = m[F_NEXT] if m[F_NEXT] < after else after
-    after = m[H_NEXT] if m[H_NEXT] < after else after
-    after = m[CV_NEXT] if m[CV_NEXT] < after else after
-    after = m[S_ISSUE_LD] if m[S_ISSUE_LD] < after else after
-    after = m[S_ISSUE_EX] if m[S_ISSUE_EX] < after else after
-    after = m[S_ISSUE_ST] if m[S_ISSUE_ST] < after else after
-    after = m[L_NEXT] if m[L_NEXT] < after else after
-    after = m[R_NEXT] if m[R_NEXT] < after else after
-    after = m[Z_NEXT] if m[Z_NEXT] < after else after
-    after = m[X_U_NEXT] if m[X_U_NEXT] < after else after
-    after = m[V_NEXT] if m[V_NEXT] < after else after
-    after = m[V_D_NEXT] if m[V_D_NEXT] < after else after
-    after = m[V_W_NEXT] if m[V_W_NEXT] < after else after
-    after = m[O_NEXT] if m[O_NEXT] < after else after
+    for slot in range(FIRST_NEXT, FIRST_NEXT + NEXT_COUNT):
+        after = least(after, m[slot])
     if m[L_DONE_HEAD] and m[L_DONE_HEAD] < after:
         after = m[L_DONE_HEAD]
     if m[V_DONE] and m[V_DONE] < after:
@@ -112,7 +100,7 @@ def _fires(m, t):  # type: ignore[no-untyped-def]
     return m[X_FIRED] == t or m[X_LAG] <= t
 
 
-@compiled
+@merged
 def _stream(m, t, until, last_execute):  # type: ignore[no-untyped-def]
     """While only rows are fired and written, run the two units that do so alone; returns the last cycle done.
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from simulator.engine_array_rows import interrupt_rows
 from simulator.engine_banks import bank_of, copy_key, executing_on
-from simulator.engine_compile import bits, compiled, inlined, least, most
+from simulator.engine_compile import bits, compiled, inlined, least, merged, most
 from simulator.engine_front import release, row_key
 from simulator.engine_port import READER, alone, answer_read, best_packet, enter_read, new_request, pass_alone
 from simulator.engine_rows import credit, may_write_accumulator
@@ -50,7 +50,7 @@ def _configure(m, rs1, rs2):  # type: ignore[no-untyped-def]
     m[config + C_PIXELS] = most(bits(rs1, 15, 8), 1) - 1
 
 
-@compiled
+@merged
 def _send_row(m, t, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     """Send the current row to the zero writer or the reader's row queue; False if there is no room."""
     config = _config_of(funct)
@@ -83,7 +83,7 @@ def _send_row(m, t, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     return True
 
 
-@compiled
+@merged
 def _track(m, t, slot, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     """Open a tracker for the mvin at the head: how many bytes must come back."""
     config = _config_of(funct)
@@ -113,7 +113,7 @@ def _pop(m, t):  # type: ignore[no-untyped-def]
     m[S_ISSUE_LD] = least(m[S_ISSUE_LD], t)
 
 
-@compiled
+@merged
 def load_controller(m, t):  # type: ignore[no-untyped-def]
     """One cycle of the load controller: configure, or send one row of the mvin at its head."""
     m[L_NEXT] = NEVER
@@ -179,7 +179,7 @@ def _describe_answer(m, d, useful, shift):  # type: ignore[no-untyped-def]
     m[d + D_ACCUMULATE], m[d + D_PIXELS] = m[q + Q_ACCUMULATE], m[q + Q_PIXELS]
 
 
-@compiled
+@merged
 def _request(m, memory, t, number):  # type: ignore[no-untyped-def]
     """Issue one read request of the current row in cycle `t`, as transaction `number`."""
     size, useful = best_packet(m[R_ADDRESS], m[R_LEFT], m[P_BUS], m[P_REQUEST])
@@ -203,7 +203,7 @@ def _request(m, memory, t, number):  # type: ignore[no-untyped-def]
         enter_read(m, t, request)
 
 
-@compiled
+@merged
 def reader(m, memory, t):  # type: ignore[no-untyped-def]
     """One cycle of the DMA reader: one request of the current row, and a new row as soon as the last is done."""
     m[R_NEXT] = NEVER

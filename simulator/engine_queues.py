@@ -7,7 +7,7 @@ when the next has room, an unroller's own command when the unroller takes it.
 from __future__ import annotations
 
 from simulator.engine_command_queue import head_seen, move_command, place, put_command, slot_free
-from simulator.engine_compile import compiled, inlined, least, most
+from simulator.engine_compile import compiled, inlined, least, merged, most
 from simulator.engine_conv_front import at_conv, matmul_slot_free, pass_conv, unrolls_conv
 from simulator.engine_conv_state import CV_ACTIVE, CV_NEXT
 
@@ -26,7 +26,7 @@ def unrolls(funct):  # type: ignore[no-untyped-def]
     return 8 <= funct <= 13
 
 
-@compiled
+@merged
 def _read(m, host):  # type: ignore[no-untyped-def]
     """Pass the host's next command through the queues up to LoopConv's (or, in a machine without one, the first).
 
@@ -35,7 +35,8 @@ def _read(m, host):  # type: ignore[no-untyped-def]
     """
     funct, rs1, rs2, accepted = host
     ring, last, number = m[P_FRONT_ENTRIES], m[P_FRONT] - 3, m[F_READ]
-    here, before, local = number % ring, (number + ring - 1) % ring, number - m[F_BASE]
+    here, local = number % ring if ring & (ring - 1) else number & (ring - 1), number - m[F_BASE]
+    before = here - 1 if here else ring - 1
     time = m[FRONT + before] + m[P_GAP] + accepted[local]
     for stage in range(last + 1):
         if stage < last:
@@ -57,7 +58,7 @@ def at_matmul(m):  # type: ignore[no-untyped-def]
     return head_seen(m, MATMUL_QUEUE, m[F_B_HEAD])
 
 
-@compiled
+@merged
 def _pass_on(m):  # type: ignore[no-untyped-def]
     """Move the plain command at the head of LoopMatmul's queue into the unrolled queue, which has room."""
     time = most(most(at_matmul(m), m[H_FREE]), slot_free(m, UNROLLED, m[F_C_TAIL]))
@@ -85,7 +86,7 @@ def advance_front(m, host):  # type: ignore[no-untyped-def]
             if m[H_ACTIVE] or held or m[F_C_TAIL] - m[F_C_HEAD] >= ring:
                 break
             _pass_on(m)
-            moved = True
+        empty = m[F_B_HEAD] == m[F_B_TAIL]
         while m[F_A_HEAD] != m[F_A_TAIL]:
             held = unrolls_conv(m[place(CONV_QUEUE, m[F_A_HEAD]) + Y_FUNCT])
             if m[CV_ACTIVE] or held:
@@ -93,14 +94,16 @@ def advance_front(m, host):  # type: ignore[no-untyped-def]
             if m[CV_ACTIVE] or held or m[F_B_TAIL] - m[F_B_HEAD] >= ring:
                 break
             pass_conv(m)
-            moved = True
+            # Only what has come to the head of a queue, or stands before one with room, can be moved on.
+            moved = moved or empty or m[F_C_TAIL] - m[F_C_HEAD] < ring
+        empty = m[F_A_HEAD] == m[F_A_TAIL]
         m[F_STARVED] = 0
         while m[F_A_TAIL] - m[F_A_HEAD] < ring:
             if m[F_READ] == m[F_END]:
                 m[F_STARVED] = 1
                 break
             _read(m, host)
-            moved = True
+            moved = moved or empty or m[F_B_TAIL] - m[F_B_HEAD] < ring
     if m[CV_ACTIVE] and m[F_B_TAIL] - m[F_B_HEAD] < ring:
         m[CV_NEXT] = least(m[CV_NEXT], matmul_slot_free(m))
     if m[F_FULL] == 0:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from simulator.engine_accumulator import access_of, dma_write_waits, note_dma_write
 from simulator.engine_array_rows import interrupt_rows
 from simulator.engine_banks import bank_of, copy_key, executing_on
-from simulator.engine_compile import compiled, inlined, least, most
+from simulator.engine_compile import compiled, inlined, least, merged, most
 from simulator.memory_state import CACHED
 
 # isort: off
@@ -44,7 +44,7 @@ def _record(number):  # type: ignore[no-untyped-def]
     return RESPONSE + number % RESPONSES * D_SIZE
 
 
-@compiled
+@merged
 def _pass_port(m, t):  # type: ignore[no-untyped-def]
     """The next beat or acknowledgement leaves the memory; False if there is none or its cycle is not known yet."""
     if m[W_PORT] == m[W_TAIL] or m[A_PASSED] - m[A_MOVED] == SHARED_ENTRIES:
@@ -76,7 +76,7 @@ def _acknowledge(m, d, time):  # type: ignore[no-untyped-def]
         m[V_W_NEXT] = least(m[V_W_NEXT], time + 1)
 
 
-@compiled
+@merged
 def _move_on(m):  # type: ignore[no-untyped-def]
     """The head of the shared buffer goes to the reader's own, or to the writer; False if that is not known yet."""
     if m[A_MOVED] == m[A_PASSED]:
@@ -100,7 +100,7 @@ def _move_on(m):  # type: ignore[no-untyped-def]
     return True
 
 
-@compiled
+@merged
 def _merge(m):  # type: ignore[no-untyped-def]
     """The merger takes the next beat; False if it is not there or the merger's next free cycle is not known yet."""
     if m[A_MERGED] == m[A_OWN]:
@@ -169,12 +169,12 @@ def _schedule(m):  # type: ignore[no-untyped-def]
     m[W_NEXT] = least(least(m[W_NARROW_NEXT], m[W_WIDE_NEXT]), least(m[W_MERGE_NEXT], m[W_PORT_NEXT]))
 
 
-@compiled
+@merged
 def _row_bytes(m, d):  # type: ignore[no-untyped-def]
     return m[P_DIM] * (m[P_ACC_BYTES] if m[d + D_WIDE] else m[P_IN_BYTES])
 
 
-@compiled
+@merged
 def _schedule_row(m):  # type: ignore[no-untyped-def]
     """Cycle in which the merger has the next row of its answer: the one after the beat that completes it."""
     d = _record(m[W_HEAD])
@@ -183,7 +183,7 @@ def _schedule_row(m):  # type: ignore[no-untyped-def]
     m[W_MERGE_NEXT] = m[BEAT_MERGED + beat % BEAT_RING] + 1
 
 
-@compiled
+@merged
 def _scaler_ready(m, t):  # type: ignore[no-untyped-def]
     """Whether the scaler's input register can take a row in cycle `t`.
 
@@ -212,7 +212,7 @@ def _scaled(m, t):  # type: ignore[no-untyped-def]
     return ready
 
 
-@compiled
+@merged
 def _hand_over(m, t):  # type: ignore[no-untyped-def]
     """Pass the merger's next row on in cycle `t`; False if its scaler has no room."""
     d = _record(m[W_HEAD])
@@ -247,7 +247,7 @@ def _hand_over(m, t):  # type: ignore[no-untyped-def]
     return True
 
 
-@compiled
+@merged
 def _release_merger(m, t):  # type: ignore[no-untyped-def]
     """The last row of the merger's answer left in cycle `t`: when it takes the next one.
 
@@ -284,7 +284,7 @@ def may_write_accumulator(m, t, bank, key, accumulates):  # type: ignore[no-unty
     return True
 
 
-@compiled
+@merged
 def _written(m, t, j, bank):  # type: ignore[no-untyped-def]
     """Row `j`, or a repeat of it or of its pixels, is written in cycle `t`; returns whether that was the last."""
     if bank >= ACC_BANK_BIT:
@@ -306,7 +306,7 @@ def _written(m, t, j, bank):  # type: ignore[no-untyped-def]
     return True
 
 
-@compiled
+@merged
 def _write_narrow(m, t):  # type: ignore[no-untyped-def]
     j = ROWS + m[W_NARROW_HEAD] % NARROW * WR_SIZE
     key = copy_key(m, m[j + WR_KEY] + m[j + WR_REPEATS], m[j + WR_COPIES])
@@ -332,7 +332,7 @@ def _write_narrow(m, t):  # type: ignore[no-untyped-def]
             m[W_NARROW_NEXT] = most(t + 1, m[ROWS + m[W_NARROW_HEAD] % NARROW * WR_SIZE + WR_READY])
 
 
-@compiled
+@merged
 def _write_wide(m, t, narrow_waits):  # type: ignore[no-untyped-def]
     """Write the accumulator-wide row; the input scaler's rows go first to the accumulator, and when it reports."""
     j = ROWS + (NARROW + m[W_WIDE_HEAD] % WIDE) * WR_SIZE

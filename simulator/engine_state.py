@@ -47,10 +47,18 @@ STORE_RING = 128
     P_NORM_LANES, P_NORM_LATENCY, P_WIDE_CYCLES, P_NARROW_CYCLES, P_NARROW_DEPTH
 ) = range(46)  # fmt: skip
 
+# The next cycles of all units side by side, so that their minimum takes a few instructions; those of the execute
+# controller and of the rows on their way to the banks, and the ends of two completions' queues, stand apart.
+(
+    F_NEXT, H_NEXT, CONV_NEXT, S_ISSUE_LD, S_ISSUE_EX, S_ISSUE_ST, L_NEXT, R_NEXT, Z_NEXT, X_U_NEXT, V_NEXT, V_D_NEXT,
+    V_W_NEXT, O_NEXT, _, _
+) = range(46, 62)  # fmt: skip
+FIRST_NEXT, NEXT_COUNT = F_NEXT, 16
+
 # Front end (f): the host's commands up to the unrollers (times only, one ring of cycles a queue in `front`), then the
 # queues before LoopConv (`conv_queue`, A), LoopMatmul (`matmul_queue`, B) and the reservation station (`unrolled`, C).
 (
-    F_COMMAND, F_NEXT, F_FULL, F_MORE, F_BASE, F_READ, F_STARVED, F_B_HEAD, F_B_TAIL, F_C_HEAD, F_C_TAIL,
+    F_COMMAND, _, F_FULL, F_MORE, F_BASE, F_READ, F_STARVED, F_B_HEAD, F_B_TAIL, F_C_HEAD, F_C_TAIL,
     F_A_HEAD, F_A_TAIL, F_LAST_OF, F_LAST_EXECUTE, F_END
 ) = range(64, 80)  # fmt: skip
 Y_FUNCT, Y_RS1, Y_RS2, Y_COMMAND, Y_SOURCE, Y_IN, Y_OUT, Y_SIZE = range(8)
@@ -58,7 +66,7 @@ Y_FUNCT, Y_RS1, Y_RS2, Y_COMMAND, Y_SOURCE, Y_IN, Y_OUT, Y_SIZE = range(8)
 # Reservation station (s); queue numbers LOAD, EXECUTE, STORE. Slots of all queues share one numbering and one bit mask.
 (
     S_VALID, S_FREE_LD, S_FREE_EX, S_FREE_ST, S_HEAD_LD, S_HEAD_EX, S_HEAD_ST, S_TAIL_LD, S_TAIL_EX, S_TAIL_ST,
-    S_ISSUE_LD, S_ISSUE_EX, S_ISSUE_ST, S_A_STRIDE, S_C_STRIDE, S_A_T, S_POOLED, S_BLOCK0, S_BLOCK1,
+    _, _, _, S_A_STRIDE, S_C_STRIDE, S_A_T, S_POOLED, S_BLOCK0, S_BLOCK1,
     S_BLOCK2, S_LAST_BUSY, S_SOLITARY, S_PIXELS0, _, _
 ) = range(128, 153)  # fmt: skip
 E_COMMAND, E_DEPS, E_A_LOW, E_A_HIGH, E_B_LOW, E_B_HIGH, E_A_WRITES, E_ALLOCATED, E_STARTED, E_FUNCT, \
@@ -66,14 +74,14 @@ E_COMMAND, E_DEPS, E_A_LOW, E_A_HIGH, E_B_LOW, E_B_HIGH, E_A_WRITES, E_ALLOCATED
 
 # Load controller (l), its command queue (load_queue), the row queue to the reader (row_queue).
 (
-    L_NEXT, L_HEAD, L_TAIL, L_POPPED, L_ROW, L_STATE, L_TRACKED, L_TRACKER, L_DONE_HEAD, L_DONE_TAIL
+    _, L_HEAD, L_TAIL, L_POPPED, L_ROW, L_STATE, L_TRACKED, L_TRACKER, L_DONE_HEAD, L_DONE_TAIL
 ) = range(192, 202)  # fmt: skip
 C_STRIDE, C_SHRINK, C_BLOCK, C_SCALE, C_PIXELS, C_SIZE = range(6)
 K_VALID, K_SLOT, K_LEFT, K_START, K_SEEN, K_SIZE = range(6)
 
 # Reader (r): the row being requested; responses wait in `responses` until their beats arrive.
 (
-    R_NEXT, R_HEAD, R_TAIL, R_ACTIVE, R_ADDRESS, R_LEFT, R_DONE, R_ROW, R_ISSUED, R_MEMORY_FREE,
+    _, R_HEAD, R_TAIL, R_ACTIVE, R_ADDRESS, R_LEFT, R_DONE, R_ROW, R_ISSUED, R_MEMORY_FREE,
     R_REQUESTS, R_BYTES, R_BEATS
 ) = range(256, 269)  # fmt: skip
 Q_ADDRESS, Q_BYTES, Q_LOCAL, Q_TRACKER, Q_BLOCK, Q_WIDE, Q_REPEATS, Q_SCALED, Q_ACCUMULATE, Q_PIXELS, Q_TIME, \
@@ -92,7 +100,7 @@ D_READY, D_BEATS, D_PER_BEAT, D_NUMBER, D_SHIFT, D_BYTES, D_ROW, D_OFFSET, D_TRA
     A_MERGED, A_ACK_READY, W_SCALED_FROM, W_SCALED_UNTIL
 ) = range(320, 355)  # fmt: skip
 WR_KEY, WR_READY, WR_REPEATS, WR_ACCUMULATE, WR_TRACKER, WR_LAST, WR_BYTES, WR_PIXELS, WR_COPIES, WR_SIZE = range(10)
-Z_NEXT, Z_VALID, Z_SINCE, Z_LOCAL, Z_COLUMNS, Z_COLUMN, Z_BLOCK, Z_TRACKER, Z_BYTES, Z_ACCUMULATE, \
+_, Z_VALID, Z_SINCE, Z_LOCAL, Z_COLUMNS, Z_COLUMN, Z_BLOCK, Z_TRACKER, Z_BYTES, Z_ACCUMULATE, \
     Z_HELD, Z_HELD_SINCE, Z_HELD_KEY, Z_HELD_LAST, Z_HELD_BYTES, Z_HELD_ACCUMULATE, Z_PIXELS, \
     Z_HELD_COPIES = range(384, 402)  # fmt: skip
 
@@ -102,7 +110,7 @@ Z_NEXT, Z_VALID, Z_SINCE, Z_LOCAL, Z_COLUMNS, Z_COLUMN, Z_BLOCK, Z_TRACKER, Z_BY
     X_NA, X_NB, X_ND, X_ENTRIES, X_LAST_OUT, X_OPS, X_TAG_HEAD, X_TAG_TAIL, X_TAG_MATCH, X_C_KEY, X_C_ROWS, X_C_SLOT,
     X_C_ACCUMULATES, X_FIRST, X_ROW, X_WS, X_A_T, X_B_T, X_STRIDE, X_C_STRIDE, X_FLUSHED, X_UQ_HEAD, X_UQ_TAIL,
     X_UQ_START, X_UNROLL, X_UNROLL_ON, X_CQ_HEAD, X_CQ_TAIL, X_PENDING0, X_PENDING1, X_PENDING_SINCE, X_DONE_HEAD,
-    X_DONE_TAIL, X_BUSY, X_CAUSE, X_READS, X_READ_TIME, X_LAST_ROW, X_U_NEXT, X_MACS_COLUMNS, X_MACS, X_FIRED,
+    X_DONE_TAIL, X_BUSY, X_CAUSE, X_READS, X_READ_TIME, X_LAST_ROW, _, X_MACS_COLUMNS, X_MACS, X_FIRED,
     X_NEXT_COLUMNS, X_SMOOTH, X_BANK_A, X_BANK_B, X_BANK_D, X_LAG,
     X_SP_UNTIL
 ) = range(448, 511)  # fmt: skip
@@ -111,9 +119,9 @@ T_MATCH, T_SLOT, T_KEY, T_ROWS, T_ACCUMULATES, T_ENTERED, T_LEFT, T_STRIDE, T_WS
 
 # Store controller and writer (v), store command queue, items on their way out (items).
 (
-    V_NEXT, V_HEAD, V_TAIL, V_POPPED, V_STATE, V_ROW, V_BLOCK, V_STRIDE, V_POOL_STEP, V_POOL_SIZE, V_POOL_UPPER,
+    _, V_HEAD, V_TAIL, V_POPPED, V_STATE, V_ROW, V_BLOCK, V_STRIDE, V_POOL_STEP, V_POOL_SIZE, V_POOL_UPPER,
     V_POOL_LEFT, V_POOL_DIM, V_POOL_ROWS, V_POOL_COLUMNS, V_ROWS, V_COLUMNS, V_OPENED, V_READ, V_DONE, V_SENT, V_FIRED,
-    V_NORMED, V_SCALED, V_ISSUED, V_TAKEN, V_D_NEXT, V_W_NEXT, V_READY, V_W_ADDRESS, V_W_LEFT, V_PACKETS, V_LAST_ACK,
+    V_NORMED, V_SCALED, V_ISSUED, V_TAKEN, _, _, V_READY, V_W_ADDRESS, V_W_LEFT, V_PACKETS, V_LAST_ACK,
     V_REQUESTS, V_BYTES, V_BEATS, V_CLOSED, V_W_BEATS, V_W_REQUEST, V_HELD_BANK, V_HELD_BEHIND
 ) = range(512, 553)  # fmt: skip
 I_KEY, I_ADDRESS, I_BYTES, I_STORE, I_QUEUED, I_READ, I_NORM, I_SCALE, I_ACCEPT, I_BANK, I_PASSAGE, I_SIZE = range(12)
@@ -121,7 +129,7 @@ O_LEFT, O_SLOT, O_START, O_SIZE = range(4)
 
 # Port (o): what the crossbar did last, whether reader and writer are both under way, and then their queues.
 (
-    O_NEXT, O_BUSY, O_LAST, O_SIDE, O_LOCKED, O_READ_FIRST, O_READ_SECOND, O_READ_BLOCKED, O_READS_HELD,
+    _, O_BUSY, O_LAST, O_SIDE, O_LOCKED, O_READ_FIRST, O_READ_SECOND, O_READ_BLOCKED, O_READS_HELD,
     O_READS, _, O_WRITE_FIRST, O_WRITE_SECOND, O_WRITE_ASIDE, O_WRITE_BLOCKED, O_BEATS_HELD, O_BEATS, _, O_STALE,
     O_TRANSLATED, O_PAGE, _, O_PAGE_BEFORE, _, O_PAGE_FROM, _, O_ASKS, _, O_ASKED, _, O_KNOWN, _
 ) = range(640, 672)  # fmt: skip
@@ -153,7 +161,7 @@ N_SP_READ, N_SP_WRITE, N_ACC_READ, N_ACC_WRITE, N_DEADLOCK = range(576, 581)
 # LoopMatmul (h): which loop is the head, what its commands occupy of the reservation station; one
 # record a loop in `matmul_loop` (j) and one a unit in `loop_unit` (lu), units numbered as UNIT_*.
 (
-    H_NEXT, H_ACTIVE, H_FREE, H_HEAD, H_RESADD, H_UTIL_LD, H_UTIL_EX, H_UTIL_ST, H_CONSUMED, H_EXECUTED
+    _, H_ACTIVE, H_FREE, H_HEAD, H_RESADD, H_UTIL_LD, H_UTIL_EX, H_UTIL_ST, H_CONSUMED, H_EXECUTED
 ) = range(592, 602)  # fmt: skip
 UNIT_A, UNIT_B, UNIT_D, UNIT_X, UNIT_C, UNITS = range(6)
 HOST, FROM_MATMUL, FROM_CONV = range(3)
@@ -296,9 +304,10 @@ def new_machine(
     m[NORMALISER + NU_ENTRANCE : NORMALISER + NU_SIZE] = PAST
     m[[W_ACC_TIME, W_LAST_TIME, W_NARROW_AT, A_ACK_READY]] = PAST
     m[[X_SP_UNTIL, X_LAST_OUT, W_TIME, X_READ_TIME, X_FIRED, L_POPPED, V_POPPED, X_LAST_ROW]] = PAST
-    m[[S_ISSUE_LD, S_ISSUE_EX, S_ISSUE_ST, L_NEXT, R_NEXT, W_NEXT, Z_NEXT, X_NEXT, X_U_NEXT, X_LAG]] = NEVER
+    m[[X_NEXT, W_NEXT, X_LAG]] = NEVER
     m[[W_PORT_NEXT, W_NARROW_NEXT, W_WIDE_NEXT, W_MERGE_NEXT]] = NEVER
-    m[[V_NEXT, V_D_NEXT, V_W_NEXT, H_NEXT, O_NEXT, CONV]] = NEVER  # CONV begins with LoopConv's NEXT
+    m[FIRST_NEXT : FIRST_NEXT + NEXT_COUNT] = NEVER
+    m[F_NEXT] = 0
     m[[O_LAST, O_READ_BLOCKED, O_WRITE_BLOCKED]] = PAST
     m[[O_READ_FIRST, O_READ_SECOND, O_WRITE_FIRST, O_WRITE_SECOND, O_WRITE_ASIDE]] = -1
     m[[O_PAGE, O_PAGE + 1, O_PAGE_BEFORE, O_PAGE_BEFORE + 1]] = -1

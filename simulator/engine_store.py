@@ -13,7 +13,7 @@ from __future__ import annotations
 from simulator.engine_accumulator import read_waits
 from simulator.engine_array_rows import interrupt_all
 from simulator.engine_banks import bank_of, execute_writes
-from simulator.engine_compile import bits, compiled, inlined, least, most
+from simulator.engine_compile import bits, compiled, inlined, least, merged, most
 from simulator.engine_front import release, row_key
 from simulator.engine_normaliser import configure_normaliser, enter, is_stored, leave, passage
 from simulator.engine_port import WRITER, alone, answer_write, best_packet, enter_beat, new_request, page_of, pass_alone
@@ -64,7 +64,7 @@ def _pool_item(m, item, rs1, local, count):  # type: ignore[no-untyped-def]
     m[item + I_STORE] = 1 if element == window - 1 else 0
 
 
-@compiled
+@merged
 def _send_item(m, t, rs1, rs2):  # type: ignore[no-untyped-def]
     """Put the next item of the mvout at the head into the dispatch queue."""
     dim = m[P_DIM]
@@ -78,15 +78,15 @@ def _send_item(m, t, rs1, rs2):  # type: ignore[no-untyped-def]
         m[item + I_PASSAGE] = passage(m, local & ~(7 << 26), columns, 1)
         m[V_ROW] += 1
     else:
-        blocks = (columns + dim - 1) // dim
         m[item + I_KEY] = row_key(local) + m[V_BLOCK] * dim + m[V_ROW]
         m[item + I_ADDRESS] = rs1 + m[V_ROW] * m[V_STRIDE]
-        last = m[V_BLOCK] == blocks - 1
-        m[item + I_PASSAGE] = passage(m, local, (columns - 1) % dim + 1 if last else dim, last)
+        rest = columns - m[V_BLOCK] * dim
+        last = rest <= dim
+        m[item + I_PASSAGE] = passage(m, local, rest if last else dim, last)
         m[item + I_STORE] = 1 if last and is_stored(m[item + I_PASSAGE]) else 0
         m[item + I_BYTES] = columns * width
         m[V_BLOCK] += 1
-        if m[V_BLOCK] == blocks:
+        if last:
             m[V_BLOCK] = 0
             m[V_ROW] += 1
     m[item + I_BANK] = -1 if m[item + I_KEY] < 0 else bank_of(m, m[item + I_KEY])
@@ -118,7 +118,7 @@ def _pop(m, t):  # type: ignore[no-untyped-def]
     m[S_ISSUE_ST] = least(m[S_ISSUE_ST], t)
 
 
-@compiled
+@merged
 def store_controller(m, t):  # type: ignore[no-untyped-def]
     """One cycle of the store controller: configure, or send one item of the mvout at its head."""
     m[V_NEXT] = NEVER
@@ -214,7 +214,7 @@ def bank_held(m, t, bank):  # type: ignore[no-untyped-def]
     return m[V_HELD_BANK] == bank and m[ITEM + m[V_HELD_BEHIND] % ITEMS * I_SIZE + I_ACCEPT] > t
 
 
-@compiled
+@merged
 def dispatch(m, t):  # type: ignore[no-untyped-def]
     """One cycle at the dispatch queue: read the bank of the item at its head if bank and queues allow."""
     m[V_D_NEXT] = NEVER
@@ -269,7 +269,7 @@ def dispatch(m, t):  # type: ignore[no-untyped-def]
     advance(m)
 
 
-@compiled
+@merged
 def _norm_time(m, number):  # type: ignore[no-untyped-def]
     """Cycle in which item `number` passes into the normaliser, or the two-entry queue in the place of one (NEVER: not
     yet determined)."""
@@ -287,7 +287,7 @@ def _norm_time(m, number):  # type: ignore[no-untyped-def]
     return time
 
 
-@compiled
+@merged
 def _scale_time(m, number):  # type: ignore[no-untyped-def]
     """Cycle in which item `number` enters scale pipeline and issue queue; one that is not stored ends before them."""
     item = ITEM + number % ITEMS * I_SIZE
@@ -350,7 +350,7 @@ def advance(m):  # type: ignore[no-untyped-def]
         m[V_D_NEXT] = 0
 
 
-@compiled
+@merged
 def _new_packet(m, t):  # type: ignore[no-untyped-def]
     """Choose the next write packet of the writer's row; V_W_BEATS of it are to be sent."""
     size, useful = best_packet(m[V_W_ADDRESS], m[V_W_LEFT], m[P_BUS], m[P_REQUEST])
@@ -368,7 +368,7 @@ def _new_packet(m, t):  # type: ignore[no-untyped-def]
     m[V_W_LEFT] -= useful
 
 
-@compiled
+@merged
 def _end_packet(m, t, last):  # type: ignore[no-untyped-def]
     """The last beat of a packet was issued in cycle `last`: the next packet, or the next row, follows."""
     m[V_W_BEATS] = 0
@@ -383,7 +383,7 @@ def _end_packet(m, t, last):  # type: ignore[no-untyped-def]
         m[V_D_NEXT] = t
 
 
-@compiled
+@merged
 def _send_packet(m, memory, t):  # type: ignore[no-untyped-def]
     """Send a whole packet from cycle `t` on while the reader is idle; returns the cycle of its last beat."""
     beats, last = m[V_W_BEATS], t
@@ -396,7 +396,7 @@ def _send_packet(m, memory, t):  # type: ignore[no-untyped-def]
     return last
 
 
-@compiled
+@merged
 def writer(m, memory, t):  # type: ignore[no-untyped-def]
     """Send the next beat of the writer's row in cycle `t`, or a whole packet, when a transaction number is free."""
     free = m[ACKS + m[V_PACKETS] % m[P_IN_FLIGHT]] + 1

@@ -96,7 +96,7 @@ def _array_work(
 ) -> tuple[ArrayNest | ResidualAdd | None, str]:
     if nest.kind == "mac":
         try:
-            return array_nest(nest), ""
+            return array_nest(_with_padded_parameters(graph, nest, accelerator)), ""
         except InputError as error:
             if not skip_unsupported:
                 raise
@@ -107,6 +107,20 @@ def _array_work(
             channels = nest.write.shape[-1]
             return ResidualAdd(rows=nest.points // channels, channels=channels), ""
     return None, ""
+
+
+def _with_padded_parameters(graph: Graph, nest: LoopNest, accelerator: Accelerator) -> LoopNest:
+    """`nest` with the rows of parameters that take several DMA requests begun at whole ones: the compiler lays
+    parameters out, and a row across a request's boundary costs one more (Gemmini's DMA.scala aligns every request to
+    its size)."""
+    request = accelerator.dma.request_bytes // accelerator.input_bytes
+    reads = []
+    for access in nest.reads:
+        row = access.shape[-1] if access.shape else 0
+        if access.tensor in graph.parameters and row > request and len(access.indices) == len(access.shape) > 1:
+            access = replace(access, shape=(*access.shape[:-1], -(-row // request) * request))
+        reads.append(access)
+    return replace(nest, reads=tuple(reads))
 
 
 def _fusable_tail(

@@ -2,8 +2,8 @@
 promising in what that model, a lower bound, leaves out.
 
 The model lets everything overlap. `_expected_cycles` adds what the machine cannot overlap: the first tiles on their way
-in, the last result on its way out, bias loads that wait for the memory's latency one by one, and operations too short
-for the reservation station. It is an estimate, used only to choose what the engine then decides on.
+in, the last result on its way out, bias loads that wait for the memory's latency one by one, and buffers that change
+hands. It is an estimate, used only to choose what the engine then decides on.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from simulator.accelerator import Accelerator
 from simulator.analytical import bias_block, ramps, weight_blocks
 from simulator.array_nest import ArrayNest
 from simulator.mapping import Mapping, Tile, ceil_div
+from simulator.tile_sums import IntArray
 
 FloatArray = npt.NDArray[np.float64]
-
-SHORT_OPERATION_CYCLES = 7
-"""A preload and its compute of few rows: what the execute entries of the reservation station let through (gemmini.md,
-host queues: about 7 cycles a pair for 4 rows or fewer)."""
 
 REQUEST_CYCLES = 10
 """The DMA's own cycles of a request on top of the memory's latency (gemmini.md, closed forms: L + 10 cycles per 16
 requests)."""
+
+ISSUE_CYCLES = 12
+"""From a command offered to its first row in the mesh (gemmini.md, closed forms)."""
 
 LEFT_OUT = 1.15
 """Candidates whose analytical cycles exceed the best by more are not looked at."""
@@ -130,12 +130,9 @@ def _expected_cycles(space: Space, plan: Plan, limit: float) -> FloatArray:
     compute = (weight_blocks(nest, accelerator) * array)[:, None].astype(float)
     least = np.maximum(np.maximum(compute + ramp.before_compute, read) + ramp.after_compute, write + ramp.before_store)
 
-    request_cycles = (accelerator.memory.latency_cycles + REQUEST_CYCLES) / in_flight
-    a_cycles = np.maximum(a_beats * beat_cycles, a_requests * request_cycles)
-    b_cycles = np.maximum(b_beats * beat_cycles, b_requests * request_cycles)
     bias_loads = blocks * ceil_div(nest.out_channels, accelerator.dim) * nest.bias
-    loads = a_cycles + b_cycles + returned * beat_cycles + bias_loads * _bias_load_cycles(accelerator)
-    waits = _steps(space, plan) * (accelerator.memory.latency_cycles + REQUEST_CYCLES)
+    loads = _load_cycles(space, plan) + returned * beat_cycles + bias_loads * _bias_load_cycles(accelerator)
+    waits = _steps(space, plan) * _turn_cycles(accelerator)
     busy = np.maximum(np.maximum(compute, write), loads + waits)
     expected = busy + _start(space, plan) + _end(space) + ramp.after_compute + ramp.before_compute
     return np.where(least <= limit, np.maximum(least, expected), np.inf)
@@ -149,6 +146,41 @@ def _traffic(space: Space, plan: Plan, unit: str) -> tuple[FloatArray, FloatArra
     a_passes = channels["tiles"][None, :] if plan.a_reloaded else 1
     b_passes = pixels["tiles"][:, None] if plan.b_reloaded else 1
     return a * a_passes + plan.fixed_traffic[index], b * b_passes
+
+
+def _load_cycles(space: Space, plan: Plan) -> FloatArray:
+    """Cycles of the loads of A and B, row by row: a row's requests are as wide as the DMA's, the last one narrower."""
+    nest, accelerator, tile = space.nest, space.accelerator, plan.mapping.tile
+    a, b = _traffic(space, plan, "elements")
+    columns, channels = space.pixels.sizes[:, 2], space.channels.sizes[:, 0]
+    a_row = (
+        _by_size(nest.out_columns, columns, accelerator)[:, None] / nest.out_columns
+        if nest.transpose_a
+        else _row_cycles(nest.in_channels, tile.in_channels, accelerator) / nest.in_channels
+    )
+    b_row = (
+        _row_cycles(nest.in_channels, tile.in_channels, accelerator) / nest.in_channels
+        if nest.transpose_b
+        else _by_size(nest.out_channels, channels, accelerator)[None, :] / nest.out_channels
+    )
+    return a * a_row + b * b_row
+
+
+def _by_size(row: int, parts: IntArray, accelerator: Accelerator) -> FloatArray:
+    return np.array([_row_cycles(row, part, accelerator) for part in parts.tolist()])
+
+
+def _row_cycles(row: int, part: int, accelerator: Accelerator) -> float:
+    """Cycles in which a row of `row` inputs arrives, loaded `part` by `part`."""
+    memory, dma = accelerator.memory, accelerator.dma
+    least = (memory.latency_cycles + REQUEST_CYCLES) / dma.requests_in_flight
+
+    def piece(elements: int) -> float:
+        requests, rest = divmod(elements * accelerator.input_bytes, dma.request_bytes)
+        wide = requests * max(dma.request_bytes // dma.bus_bytes * memory.cycles_per_beat, least)
+        return wide + (max(ceil_div(rest, dma.bus_bytes) * memory.cycles_per_beat, least) if rest else 0.0)
+
+    return row // part * piece(part) + piece(row % part)
 
 
 def _steps(space: Space, plan: Plan) -> FloatArray:
@@ -171,9 +203,18 @@ def _bias_load_cycles(accelerator: Accelerator) -> float:
     return (accelerator.memory.latency_cycles + REQUEST_CYCLES + accelerator.dim) / 2
 
 
+def _turn_cycles(accelerator: Accelerator) -> int:
+    """Cycles from the last row that leaves a buffer to the first of the next contents: a preload's entry in the
+    reservation station waits for its last result (33 cycles through the default mesh), its next load for the memory,
+    and the compute on that for the way to the array (gemmini.md: closed forms, command offered to mesh)."""
+    array = accelerator.array
+    mesh = array.rows * (1 + array.tile_latency_cycles) + array.columns + array.output_delay_cycles
+    return mesh + accelerator.memory.latency_cycles + REQUEST_CYCLES + ISSUE_CYCLES
+
+
 def _start(space: Space, plan: Plan) -> FloatArray:
-    """Cycles by which the first step's loads delay the array: all of A, and of B one block of output channels before
-    the first block is done, the others as they come."""
+    """Cycles by which the first step's loads delay the array: all of A, and of B the blocks of output channels that
+    come in one load, before the first block is done; the others as they come."""
     accelerator, tile = space.accelerator, plan.mapping.tile
     pixels, channels, memory = space.pixels.columns, space.channels.columns, accelerator.memory
     beat_bytes, each = accelerator.dma.bus_bytes, accelerator.input_bytes
@@ -187,7 +228,8 @@ def _start(space: Space, plan: Plan) -> FloatArray:
     b = (b_bytes * memory.cycles_per_beat / beat_bytes)[None, :]
     blocks = channels["blocks"][None, :]
     of_block = pixels["c_rows"][:, None] * positions * ceil_div(tile.in_channels, accelerator.dim)
-    done = np.maximum(a + b, a + b / blocks + of_block * (blocks - 1))
+    group = np.minimum(blocks, max(1, accelerator.dma.request_bytes // (accelerator.dim * each)))
+    done = np.maximum(a + b, a + b * group / blocks + of_block * (blocks - 1))
     delay: FloatArray = np.maximum(done - of_block * blocks, 0.0)
     return delay
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mapper.codegen import Addresses, emit, emit_chunks
+from mapper.codegen import CHUNK_COMMANDS, Addresses, emit, emit_chunks
 from mapper.lower import Layer, ResidualAdd
 from mapper.residual_add import emit_residual_add
 from simulator.accelerator import Accelerator
@@ -55,8 +55,11 @@ def addresses_of(nest: ArrayNest, accelerator: Accelerator) -> Addresses:
     return Addresses(a=a, b=b, c=c, bias=bias)
 
 
-def layer_programs(layer: Layer, mapping: Mapping | None, accelerator: Accelerator) -> Iterator[Program]:
-    """The commands of a layer that has work for the array or the accumulator, in consecutive pieces of bounded memory.
+def layer_programs(
+    layer: Layer, mapping: Mapping | None, accelerator: Accelerator, *, chunk_commands: int = CHUNK_COMMANDS
+) -> Iterator[Program]:
+    """The commands of a layer that has work for the array or the accumulator, in consecutive pieces of bounded memory
+    (of a matmul or convolution: of about `chunk_commands`).
 
     Raises ValueError for a layer without such work, or a matmul or convolution without a mapping.
     """
@@ -64,7 +67,12 @@ def layer_programs(layer: Layer, mapping: Mapping | None, accelerator: Accelerat
         return iter((_residual_add(layer, layer.work, accelerator),))
     nest, chosen = _work(layer, mapping)
     return emit_chunks(
-        nest, chosen, accelerator, activation=layer.activation, addresses=addresses_of(nest, accelerator)
+        nest,
+        chosen,
+        accelerator,
+        activation=layer.activation,
+        addresses=addresses_of(nest, accelerator),
+        chunk_commands=chunk_commands,
     )
 
 

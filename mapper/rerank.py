@@ -1,28 +1,42 @@
 """The last word belongs to the cycle engine: of several good mappings the one that simulates fastest.
 
 The analytical model that the integer program minimises is a lower bound; two that tie in it need not tie on the
-machine. Tried are the integer program's answer, the heuristic's, and the candidates that promise most; what the model
-says cannot be faster than the best so far is not simulated.
+machine. Simulated are the integer program's answer, the heuristic's, and the few candidates that promise most by how
+their beginnings simulate; what the model says cannot be faster than the best so far is left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
 
 from mapper.candidates import candidates
 from mapper.lower import Layer
 from mapper.program import layer_programs
 from mapper.schedule import Scheduled
+from simulator import isa
 from simulator.accelerator import Accelerator
-from simulator.analytical import analytical
+from simulator.analytical import analytical, weight_blocks
 from simulator.array_nest import ArrayNest
 from simulator.cost import Result
 from simulator.engine import simulate
 from simulator.mapping import Mapping
+from simulator.program import Program
 
-TRIES = 8
-"""Candidates simulated beside the integer program's answer and the heuristic's, at most."""
+BEGINNINGS = 32
+"""Candidates of which the beginning is simulated."""
+
+BEGINNING_ROWS = 50_000
+"""Rows fed to the array in a candidate's beginning, at least: some tiles of most layers, a few milliseconds of the
+engine."""
+
+PIECE_COMMANDS = 4096
+
+TRIES = 4
+"""Candidates simulated whole beside the integer program's answer and the heuristic's, at most."""
 
 TRIES_CYCLES = 40_000_000
 """Simulated cycles that all candidates of a layer may take by the model: two seconds of the engine."""
@@ -108,23 +122,62 @@ def fastest(layer: Layer, plan: Scheduled | None, accelerator: Accelerator) -> S
             trials.append(_trial(other, bound, result))
             if result.cycles < best.cycles:
                 best, mapping = result, other
-    for other in _worth_trying(layer.work, plan, accelerator):
-        bound = analytical(layer.work, other, accelerator).cycles
-        if best.cycles <= plan.cost.cycles * CLOSE:
-            break
-        if bound >= best.cycles or any(trial.mapping == other for trial in trials):
-            continue
-        result = _result(layer, other, accelerator)
-        trials.append(_trial(other, bound, result))
-        if result.cycles < best.cycles:
-            best, mapping = result, other
+    if best.cycles > plan.cost.cycles * CLOSE:
+        for other in _most_promising(layer, layer.work, plan, accelerator, best.cycles):
+            result = _result(layer, other, accelerator)
+            trials.append(_trial(other, analytical(layer.work, other, accelerator).cycles, result))
+            if result.cycles < best.cycles:
+                best, mapping = result, other
+            if best.cycles <= plan.cost.cycles * CLOSE:
+                break
     return Simulated(mapping=mapping, result=best, trials=tuple(trials), heuristic_cycles=heuristic_cycles)
 
 
-def _worth_trying(nest: ArrayNest, plan: Scheduled, accelerator: Accelerator) -> Iterator[Mapping]:
+def _most_promising(
+    layer: Layer, nest: ArrayNest, plan: Scheduled, accelerator: Accelerator, best_cycles: int
+) -> list[Mapping]:
+    """The candidates, not among the two simulated already, that their beginnings promise to be faster than
+    `best_cycles`; best first."""
     tries = min(TRIES, int(TRIES_CYCLES // plan.cost.cycles))
-    if tries:
-        yield from (found.mapping for found in candidates(nest, accelerator, plan.cost.cycles, tries))
+    if not tries:
+        return []
+    found = (candidate.mapping for candidate in candidates(nest, accelerator, plan.cost.cycles, BEGINNINGS))
+    promised = [
+        (promised_cycles(layer, nest, mapping, accelerator), index, mapping)
+        for index, mapping in enumerate(found)
+        if mapping not in (plan.mapping, plan.heuristic_mapping)
+        and analytical(nest, mapping, accelerator).cycles < best_cycles
+    ]
+    return [mapping for cycles, _, mapping in sorted(promised)[:tries] if cycles < best_cycles]
+
+
+def promised_cycles(layer: Layer, nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> float:
+    """Cycles that `mapping` would take if it went on as it begins: the beginning is simulated, and the rest of the
+    rows that must enter the array take what they took in its second half."""
+    pieces, rows = [], 0
+    for piece in layer_programs(layer, mapping, accelerator, chunk_commands=PIECE_COMMANDS):
+        pieces.append(piece)
+        rows += int(_rows_fed(piece).sum())
+        if rows >= BEGINNING_ROWS:
+            break
+    beginning = Program(
+        funct=np.concatenate([piece.funct for piece in pieces]),
+        rs1=np.concatenate([piece.rs1 for piece in pieces]),
+        rs2=np.concatenate([piece.rs2 for piece in pieces]),
+    )
+    result = simulate(beginning, accelerator)
+    fed = np.cumsum(_rows_fed(beginning))
+    middle = int(np.searchsorted(fed, rows // 2))
+    since = result.accepted_at[-1] - result.accepted_at[middle]
+    left = weight_blocks(nest, accelerator) * nest.pixels - rows
+    return float(result.cycles + left * since / max(1, rows - fed[middle]))
+
+
+def _rows_fed(program: Program) -> npt.NDArray[np.int64]:
+    """Rows of A of each command; 0 of what is no compute."""
+    computes = (program.funct == isa.COMPUTE_PRELOADED) | (program.funct == isa.COMPUTE_ACCUMULATED)
+    rows: npt.NDArray[np.int64] = np.where(computes, program.rs1 >> np.uint64(48), 0).astype(np.int64)
+    return rows
 
 
 def _trial(mapping: Mapping, bound: float, result: Result) -> Trial:

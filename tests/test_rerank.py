@@ -1,5 +1,6 @@
 """The schedule that runs: never slower than the heuristic, and what runs is what was simulated."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -7,8 +8,9 @@ import pytest
 from mapper.heuristic import heuristic as heuristic_of
 from mapper.lower import lower
 from mapper.program import layer_program
-from mapper.rerank import Simulated, Trial, fastest, rank_correlation
+from mapper.rerank import Simulated, Trial, fastest, promised_cycles, rank_correlation
 from mapper.schedule import schedule
+from mapper.value_check import check_values
 from model_ir.passes.pipeline import run_passes
 from simulator.accelerator_file import load_accelerator
 from simulator.array_nest import ArrayNest
@@ -76,3 +78,36 @@ def test_an_engine_trial_can_overrule_the_model():
     chosen = fastest(layer, plan, accelerator)
     assert chosen.mapping not in (plan.mapping, plan.heuristic_mapping)
     assert chosen.result.cycles < chosen.trials[0].cycles
+
+
+@pytest.mark.parametrize("tokens", [128, 512])
+def test_a_beginning_promises_what_the_whole_takes(tokens):
+    """Every tile is like the one before, so the rate of the beginning holds to the end."""
+    accelerator = load_accelerator("gemmini")
+    layer = next(
+        layer for layer in lower(run_passes(build("bert-base", seq=tokens)), accelerator) if "query" in layer.name
+    )
+    plan = schedule(layer.work, accelerator)
+    for mapping in (plan.mapping, plan.heuristic_mapping):
+        whole = simulate(layer_program(layer, mapping, accelerator), accelerator).cycles
+        assert promised_cycles(layer, layer.work, mapping, accelerator) == pytest.approx(whole, rel=0.03)
+
+
+def test_the_beginning_of_a_short_layer_is_the_whole():
+    accelerator = load_accelerator("gemmini")
+    layer = DISTINCT[0]
+    mapping = heuristic_of(layer.work, accelerator)
+    whole = simulate(layer_program(layer, mapping, accelerator), accelerator).cycles
+    assert promised_cycles(layer, layer.work, mapping, accelerator) == whole
+
+
+def test_weights_begin_at_whole_requests():
+    """1000 classes: rows of 1000 bytes would begin anywhere in a 64-byte request."""
+    accelerator = load_accelerator("gemmini")
+    head = lower(run_passes(build("resnet18", image=32)), accelerator)[-1]
+    assert (head.work.out_channels, head.work.b_stride) == (1000, 1024)
+    mapping = heuristic_of(head.work, accelerator)
+    assert check_values(head, mapping, accelerator).equal
+    tight = replace(head, work=replace(head.work, b_stride=1000))
+    cycles = [simulate(layer_program(layer, mapping, accelerator), accelerator).cycles for layer in (head, tight)]
+    assert cycles[0] < 0.95 * cycles[1]

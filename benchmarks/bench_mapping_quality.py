@@ -1,17 +1,17 @@
 """How close mappings come to the machine's bound on the cycle-level engine: ours beside the heuristic of Gemmini's
 library, over the distinct array layers of ResNet-50 and of BERT-Base at 128 and 512 tokens.
 
-python -m benchmarks.bench_mapping_quality [--json FILE]
+python -m benchmarks.bench_mapping_quality [--write]
 
 The bound of a layer is what no mapping goes below: the larger of its array cycles quantised by the array (one row of
 DIM inputs a cycle for every DIM x DIM block of weights) and of its compulsory traffic at the memory port's bandwidth
 (the roofline's). gap = (cycles - bound) / bound. Printed: one line a layer, slowest gap first, then the share of the
-heuristic's gap that ours closes, and how many layers end within 10 % of the bound.
+heuristic's gap that ours closes, and how many layers end within 10 % of the bound; --write puts these into
+docs/mapping.md.
 """
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,6 +30,29 @@ from systolic.pipeline import layers_of, schedule
 from workloads.catalogue import build
 
 NETWORKS = (("resnet50", None), ("bert-base", 128), ("bert-base", 512))
+DOCUMENT = Path(__file__).parent.parent / "docs" / "mapping.md"
+SUMMARY_COLUMNS = (
+    "",
+    "layers",
+    "our gap, mean",
+    "heuristic's, mean",
+    "its gap closed, mean of layers",
+    "of the mean gap",
+    "within 10 %",
+    "slower than the heuristic",
+)
+LAYER_COLUMNS = (
+    "network",
+    "layer",
+    "times",
+    "bound",
+    "our cycles",
+    "gap",
+    "heuristic's cycles",
+    "gap",
+    "our mapping",
+    "the array waits",
+)
 NEAR = 0.10
 """Layers within this gap of the bound count as near it."""
 
@@ -122,32 +145,65 @@ def report(rows: list[Quality]) -> None:
         )
 
 
-def summary(title: str, rows: list[Quality]) -> None:
-    """The three bars."""
+def summary(title: str, rows: list[Quality]) -> str:
+    """The three bars, as a row of a table."""
     near = sum(row.gap <= NEAR for row in rows)
-    print(
-        f"{title}: {len(rows)} layers, mean gap {mean(row.gap for row in rows):.1%} (heuristic"
-        f" {mean(row.heuristic_gap for row in rows):.1%}), closed in the mean {mean(row.closed for row in rows):.1%}"
-        f" (of the mean gap {1 - mean(row.gap for row in rows) / mean(row.heuristic_gap for row in rows):.1%}),"
-        f" within {NEAR:.0%}: {near} of {len(rows)} ({near / len(rows):.0%}), worse than the heuristic:"
-        f" {sum(row.ours_cycles > row.heuristic_cycles for row in rows)}"
+    ours, library = mean(row.gap for row in rows), mean(row.heuristic_gap for row in rows)
+    worse = sum(row.ours_cycles > row.heuristic_cycles for row in rows)
+    return (
+        f"| {title} | {len(rows)} | {ours:.1%} | {library:.1%} | {mean(row.closed for row in rows):.1%} |"
+        f" {1 - ours / library:.1%} | {near} ({near / len(rows):.0%}) | {worse} |"
     )
 
 
+def layer_line(row: Quality) -> str:
+    """One layer as a row of a table."""
+    stalls = ", ".join(
+        f"{cause.replace('_', ' ')} {share:.1%}"
+        for cause, spent in row.stall_cycles.items()
+        if (share := spent / row.ours_cycles) >= 0.005
+    )
+    return (
+        f"| {row.network} | {row.layer} | {row.times} | {row.bound_cycles:,.0f}{'' if row.compute_bound else ' m'} |"
+        f" {row.ours_cycles:,} | {row.gap:.1%} | {row.heuristic_cycles:,} | {row.heuristic_gap:.1%} |"
+        f" {row.mapping} | {stalls} |"
+    )
+
+
+def head(columns: tuple[str, ...]) -> tuple[str, str]:
+    """The first two lines of a table."""
+    return f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"
+
+
+def written(text: str, name: str, lines: list[str]) -> str:
+    """`text` with what stands between the marks of `name` replaced by `lines`."""
+    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+    head, rest = text.split(begin)
+    return head + begin + "\n".join(lines) + "\n" + rest[rest.index(end) :]
+
+
+def write(rows: list[Quality], summaries: list[str]) -> None:
+    """Put the tables into DOCUMENT."""
+    text = written(DOCUMENT.read_text(), "summary", [*head(SUMMARY_COLUMNS), *summaries])
+    DOCUMENT.write_text(written(text, "layers", [*head(LAYER_COLUMNS), *(layer_line(row) for row in rows)]))
+
+
 def main() -> None:
-    """Measure and print; with --json also write the rows."""
+    """Measure and print; with --write also into the document."""
     accelerator = load_accelerator("gemmini")
     everything: list[Quality] = []
+    summaries = []
     started = process_time()
     for network, tokens in NETWORKS:
         rows = qualities(network, tokens, accelerator)
         report(rows)
-        summary(network if tokens is None else f"{network} {tokens}", rows)
+        summaries.append(summary(network if tokens is None else f"{network} {tokens}", rows))
         everything += rows
-    summary("all", everything)
+    summaries.append(summary("all", everything))
+    print(*head(SUMMARY_COLUMNS), *summaries, sep="\n")
     print(f"{process_time() - started:.1f} s")
-    if sys.argv[1:2] == ["--json"]:
-        Path(sys.argv[2]).write_text(json.dumps([asdict(row) for row in everything], indent=1))
+    if sys.argv[1:] == ["--write"]:
+        write(everything, summaries)
 
 
 if __name__ == "__main__":

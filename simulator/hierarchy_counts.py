@@ -8,6 +8,7 @@ the size of every distinct visit of a chunk. What becomes of a loop in a count i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 from itertools import product
@@ -95,50 +96,75 @@ def elements(
 @lru_cache(maxsize=1 << 16)
 def _window_elements(axis: TensorAxis, ranges: tuple[tuple[int, Chain], ...], slide: tuple[int, int] | None) -> int:
     """As `elements`, along one axis on which loops meet or run into padding: by the sets of indices themselves."""
-    leaves = [tuple(_leaves(extent, chain)) for extent, chain in ranges]
-    places = [dict(each) for each in leaves]
+    dims = [
+        _chunks(extent, chain, step, slide[1] if slide is not None and slide[0] == which else None)
+        for which, ((extent, chain), (_, step)) in enumerate(zip(ranges, axis.terms, strict=True))
+    ]
     steps = [abs(step) for _, step in axis.terms]
-    served: dict[tuple[tuple[int, ...], ...], dict[tuple[tuple[int, ...], ...], int]] = {}
-    for combination in product(*leaves):
-        paths = [path for path, _ in combination]
-        touched = _touched(axis, steps, [place for _, place in combination])
-        if slide is not None and paths[slide[0]][slide[1]]:
-            which, depth = slide
-            before = (*paths[which][:depth], paths[which][depth] - 1, *paths[which][depth + 1 :])
-            held = [place for _, place in combination]
-            held[which] = places[which][before]
-            touched &= ~_touched(axis, steps, held)
-        busiest = tuple(_part(path, chain, Turn.BUSIEST) for path, (_, chain) in zip(paths, ranges, strict=True))
-        visit = tuple(_part(path, chain, Turn.EACH) for path, (_, chain) in zip(paths, ranges, strict=True))
-        together = served.setdefault(busiest, {})
+    served: dict[tuple[Path, ...], dict[tuple[Path, ...], int]] = {}
+    for combination in product(*dims):
+        touched = _touched(axis, steps, [chunk.place for chunk in combination])
+        if any(chunk.before is not None for chunk in combination):
+            touched &= ~_touched(axis, steps, [chunk.before or chunk.place for chunk in combination])
+        together = served.setdefault(tuple([chunk.busiest for chunk in combination]), {})
+        visit = tuple([chunk.visit for chunk in combination])
         together[visit] = together.get(visit, 0) | touched
-    return max(sum(members.bit_count() for members in visited.values()) for visited in served.values())
+    return max(sum([members.bit_count() for members in visited.values()]) for visited in served.values())
 
 
-Leaf = tuple[tuple[int, ...], tuple[int, int]]
-"""Number of the chunk at each loop of a chain; first position and size of what remains."""
+Path = tuple[int, ...]
+"""Number of the chunk at each loop of a chain, or at those of one turn."""
+
+Place = tuple[int, int]
+"""What a chunk adds to the lowest index that is reached, and its size."""
 
 
-def _leaves(extent: int, chain: Chain, start: int = 0) -> Iterator[Leaf]:
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """What the loops over one dim leave at one point of their run; `before`: what the loop that slides left one step
+    earlier, where it is not at its first."""
+
+    visit: Path
+    busiest: Path
+    place: Place
+    before: Place | None
+
+
+def _chunks(extent: int, chain: Chain, step: int, slides: int | None) -> list[_Chunk]:
+    leaves = dict(_leaves(extent, chain, step))
+    chunks = []
+    for path, place in leaves.items():
+        moves = slides is not None and path[slides] > 0
+        earlier = (*path[:slides], path[slides] - 1, *path[slides + 1 :]) if moves and slides is not None else None
+        chunks.append(
+            _Chunk(
+                _part(path, chain, Turn.EACH),
+                _part(path, chain, Turn.BUSIEST),
+                place,
+                leaves[earlier] if earlier is not None else None,
+            )
+        )
+    return chunks
+
+
+def _leaves(extent: int, chain: Chain, step: int, start: int = 0) -> Iterator[tuple[Path, Place]]:
     if not chain:
-        yield (), (start, extent)
+        yield (), (step * (start if step > 0 else start + extent - 1), extent)
         return
     (tile, turn), inner = chain[0], chain[1:]
     for number, first in enumerate(range(0, extent, tile)):
-        for path, place in _leaves(min(tile, extent - first), inner, start + first):
+        for path, place in _leaves(min(tile, extent - first), inner, step, start + first):
             yield (number, *path), place
         if turn is Turn.FIRST:
             return
 
 
-def _part(path: tuple[int, ...], chain: Chain, turn: Turn) -> tuple[int, ...]:
-    return tuple(number for number, (_, own) in zip(path, chain, strict=True) if own is turn)
+def _part(path: Path, chain: Chain, turn: Turn) -> Path:
+    return tuple([number for number, (_, own) in zip(path, chain, strict=True) if own is turn])
 
 
-def _touched(axis: TensorAxis, steps: Sequence[int], places: Sequence[tuple[int, int]]) -> int:
+def _touched(axis: TensorAxis, steps: Sequence[int], places: Sequence[Place]) -> int:
     """The set of indices of `axis` that a box of loop positions reaches."""
-    low = axis.offset
-    for (_, step), (start, size) in zip(axis.terms, places, strict=True):
-        low += step * (start if step > 0 else start + size - 1)
-    box = box_image(tuple((size, step) for (_, size), step in zip(places, steps, strict=True)))
+    low = axis.offset + sum([first for first, _ in places])
+    box = box_image(tuple([(size, step) for (_, size), step in zip(places, steps, strict=True)]))
     return moved(box, low, axis.size)

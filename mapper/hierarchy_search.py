@@ -8,16 +8,18 @@ the same question has the same answer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import permutations, product
-from math import exp, log, prod
+from functools import lru_cache
+from itertools import permutations
+from math import exp, inf, log, prod
+from operator import attrgetter
 from random import Random
 from time import perf_counter
 
 from mapper.hierarchy_bound import lower_bound
 from mapper.hierarchy_objective import compared
-from mapper.hierarchy_space import Slot, hierarchy_slots
+from mapper.hierarchy_space import hierarchy_slots
 from mapper.solve import Objective, Solve
 from model_ir.errors import InfeasibleError, InputError
 from simulator.hierarchy import ROLES, Dataflow, Hierarchy, Role
@@ -37,7 +39,10 @@ EVALUATIONS = 4000
 
 _ORDERS = tuple(permutations(ROLES))
 _STARTS = 6
-_HOT, _COLD = 0.5, 0.002
+"""Ways to spread a nest that annealing starts from."""
+_BEAM = 64
+"""Ways to spread a nest that are kept while axes are given to dims."""
+_HOT, _COLD = 0.05, 0.001
 """Temperature, in logarithms of the cost, at the beginning and the end of one annealing."""
 
 
@@ -78,21 +83,32 @@ def hierarchy_search(
     if best is None:
         raise InputError(f"nest {nest.name}", f"no mapping of it onto {hierarchy.name} was found", value=flow.name)
     first, second = compared(best.cost, objective)
-    bound = min(first, lower_bound(nest, hierarchy, objective))
+    bound = lower_bound(nest, hierarchy, objective)
+    tie_bound = lower_bound(nest, hierarchy, "traffic" if objective == "latency" else "latency")
     evidence = Solve(
         solver="annealing",
-        status="optimal" if bound == first else "feasible",
+        status="optimal" if (bound, tie_bound) == (first, second) else "feasible",
         minimised=objective,
         objective=first,
         bound=bound,
         tie_objective=second,
-        tie_bound=second if bound == first else 0.0,
+        tie_bound=tie_bound,
         wall_seconds=perf_counter() - started,
         branches=search.costed,
         conflicts=0,
         note="searched, not proven",
     )
     return best.mapping, best.cost, evidence
+
+
+def _counts(extent: int, size: int) -> list[int]:
+    """Numbers of chunks of `extent`, at most `size`, that no smaller number makes as small: 2, ..."""
+    return [count for count in range(2, min(extent, size) + 1) if -(-extent // count) < -(-extent // (count - 1))]
+
+
+@lru_cache(maxsize=1 << 12)
+def _divisors(number: int) -> tuple[int, ...]:
+    return tuple(divisor for divisor in range(1, number + 1) if number % divisor == 0)
 
 
 class _Search:
@@ -106,34 +122,67 @@ class _Search:
         self.costed = 0
 
     def run(self, evaluations: int) -> _Found | None:
-        """The best state met within so many costed mappings."""
+        """The best state met within so many costed mappings; fewer once nothing can be better."""
+        bound = lower_bound(self.nest, self.hierarchy, self.objective)
         starts = [found for found in map(self.found, self.starts()) if found is not None]
         starts.sort(key=lambda found: (found.cost.compute_cycles, found.score))
         starts = starts[:_STARTS]
         best: _Found | None = None
+        temporal = [place for place, slot in enumerate(self.slots) if slot.axis is None]
         for place, start in enumerate(starts):
-            share = (evaluations - self.costed) // (len(starts) - place + 2)
-            ended = self.anneal(start, share)
+            share = (evaluations - self.costed) // (len(starts) - place + 3)
+            ended = self.anneal(start, share, places=temporal)
             if best is None or ended.score < best.score:
                 best = ended
-        if best is not None:
-            best = self.anneal(best, evaluations - self.costed, hot=_HOT / 5)
-        return best
+            if compared(best.cost, self.objective)[0] == bound:
+                break
+        if best is None:
+            return None
+        everywhere = range(len(self.slots))
+        left = evaluations - self.costed
+        if compared(best.cost, self.objective)[0] > bound:
+            best = self.anneal(best, left * 2 // 3, places=everywhere, hot=_HOT)
+            left -= left * 2 // 3
+        return self.polish(best, min(left, evaluations // 4), everywhere)
 
-    def anneal(self, start: _Found, evaluations: int, hot: float = _HOT) -> _Found:
-        """The best state met on a random walk that turns from any step to steps that are better."""
+    def polish(self, best: _Found, evaluations: int, places: Sequence[int]) -> _Found:
+        """A state as good by the objective and better by what decides among equals, if one is met."""
+        most, _ = compared(best.cost, self.objective)
+        scores: dict[_State, float] = {}
+
+        def tie(found: _Found) -> float:
+            if found.state not in scores:
+                first, second = compared(found.cost, self.objective)
+                worth = log(second + 1) + 1e-2 * log(found.cost.energy_pj + 1)
+                scores[found.state] = worth if first <= most else inf
+            return scores[found.state]
+
+        return self.anneal(best, evaluations, places=places, hot=_HOT, score=tie)
+
+    def anneal(
+        self,
+        start: _Found,
+        evaluations: int,
+        *,
+        places: Sequence[int],
+        hot: float = _HOT,
+        score: Callable[[_Found], float] = attrgetter("score"),
+    ) -> _Found:
+        """The best state met on a random walk that turns from any step to steps that are better; loops change in
+        `places`, in the others they keep their trips."""
         here = best = start
         begun, tries = self.costed, 0
         while self.costed - begun < evaluations and tries < 20 * evaluations:
             tries += 1
             done = max((self.costed - begun) / evaluations, tries / (20 * evaluations))
-            found = self.found(self.neighbour(here.state))
+            found = self.found(self.neighbour(here.state, places))
             if found is None:
                 continue
             temperature = hot * (_COLD / hot) ** done
-            if found.score <= here.score or self.random.random() < exp((here.score - found.score) / temperature):
+            worse = score(found) - score(here)
+            if worse <= 0 or self.random.random() < exp(-worse / temperature):
                 here = found
-                if here.score < best.score:
+                if score(here) < score(best):
                     best = here
         return best
 
@@ -209,43 +258,49 @@ class _Search:
     # Where to begin
 
     def starts(self) -> Iterator[_State]:
-        """One state for every way to give each axis to one or two kinds of loops that it takes, all else in DRAM."""
-        choices = [tuple(self._takers(slot)) for slot in self.slots if slot.axis is not None]
-        for takers in product(*choices):
-            yield self._start(takers)
+        """The widest spreads over the axes, all else in DRAM."""
+        for spread in self._spread():
+            levels = self.hierarchy.levels
+            first = next(index for index, order in enumerate(_ORDERS) if self.flow.stationary in (None, order[0]))
+            yield _State(
+                tiles=tuple(self._tiles(dim, spread[dim]) for dim in range(len(self.nest.dims))),
+                orders=(first,) * len(levels),
+                doubled=tuple(not level.streams and index > 0 for index, level in enumerate(levels)),
+                keeps=tuple(tuple(role for role in ROLES if role in level.stores) for level in levels),
+            )
 
-    def _takers(self, slot: Slot) -> Iterator[tuple[int, ...]]:
-        fit = [dim for dim, kind in enumerate(self.nest.kinds) if kind in slot.kinds]
-        if not fit:
-            yield ()
+    def _spread(self) -> list[tuple[tuple[int, ...], ...]]:
+        """Trips of each dim in each slot: for one axis after the other, those that take fewest steps most loops first,
+        axes that take few kinds of loops before those that take many."""
+        none = (1,) * len(self.slots)
+        beam = [((none,) * len(self.nest.dims), tuple(self._outside(dim) for dim in range(len(self.nest.dims))))]
+        axes = [place for place, slot in enumerate(self.slots) if slot.axis is not None]
+        for place in sorted(axes, key=lambda place: len(self.slots[place].kinds)):
+            wider = {}
+            for trips, left in beam:
+                for given in self._given(place, left):
+                    spread = tuple(
+                        (*row[:place], count, *row[place + 1 :]) for row, count in zip(trips, given, strict=True)
+                    )
+                    wider[spread] = tuple(-(-extent // count) for extent, count in zip(left, given, strict=True))
+            beam = sorted(wider.items(), key=lambda item: prod(item[1]))[:_BEAM]
+        return [trips for trips, _ in beam]
+
+    def _given(self, place: int, left: Sequence[int]) -> list[tuple[int, ...]]:
+        """Ways to share an axis among at most two dims."""
+        slot = self.slots[place]
+        fit = [dim for dim, kind in enumerate(self.nest.kinds) if kind in slot.kinds and left[dim] > 1]
+        none = [1] * len(left)
+        ways = [tuple(none)]
         for dim in fit:
-            size = self.nest.dims[dim][1]
-            yield (dim,)
-            if size < slot.size:
-                yield from ((dim, other) for other in fit if other != dim)
-
-    def _start(self, takers: Sequence[tuple[int, ...]]) -> _State:
-        spread = [[1] * len(self.slots) for _ in self.nest.dims]
-        left = [self._outside(dim) for dim in range(len(self.nest.dims))]
-        given = iter(takers)
-        for place, slot in enumerate(self.slots):
-            if slot.axis is None:
-                continue
-            room = slot.size
-            for dim in next(given):
-                trips = min(room, left[dim])
-                spread[dim][place] = trips
-                left[dim] = -(-left[dim] // trips)
-                room //= trips
-        tiles = tuple(self._tiles(dim, spread[dim]) for dim in range(len(self.nest.dims)))
-        levels = self.hierarchy.levels
-        first = next(index for index, order in enumerate(_ORDERS) if self.flow.stationary in (None, order[0]))
-        return _State(
-            tiles=tiles,
-            orders=(first,) * len(levels),
-            doubled=tuple(not level.streams and index > 0 for index, level in enumerate(levels)),
-            keeps=tuple(tuple(role for role in ROLES if role in level.stores) for level in levels),
-        )
+            for count in _counts(left[dim], slot.size):
+                one = [*none[:dim], count, *none[dim + 1 :]]
+                ways.append(tuple(one))
+                for other in fit:
+                    if other > dim:
+                        most = _counts(left[other], slot.size // count)
+                        ways.extend((*one[:other], more, *one[other + 1 :]) for more in most[-1:])
+        return ways
 
     def _outside(self, dim: int) -> int:
         """Positions of a dim that may be spread: one where the dataflow wants all of it inside."""
@@ -266,12 +321,12 @@ class _Search:
 
     # Where to go
 
-    def neighbour(self, state: _State) -> _State:
+    def neighbour(self, state: _State, places: Sequence[int]) -> _State:
         """A random state one step away."""
         draw = self.random.random()
         levels = len(self.hierarchy.levels)
         if draw < 0.75 and state.tiles:
-            return self._resized(state)
+            return self._resized(state, places)
         level = self.random.randrange(levels)
         if draw < 0.92 or level == 0:
             orders = list(state.orders)
@@ -287,11 +342,11 @@ class _Search:
         keeps[level] = tuple(each for each in ROLES if each in kept)
         return replace(state, keeps=tuple(keeps))
 
-    def _resized(self, state: _State) -> _State:
-        """Another number of chunks for one loop, with the factor moved to or from a place further inside."""
+    def _resized(self, state: _State, places: Sequence[int]) -> _State:
+        """Another number of chunks for one loop, with the factor moved to or from a place further inside: one that
+        divides what is there for both, most of the time."""
         dim = self.random.randrange(len(state.tiles))
-        outer = self.random.randrange(len(self.slots) - 1)
-        inner = self.random.randrange(outer + 1, len(self.slots))
+        outer, inner = sorted(self.random.sample(places, 2))
         tiles = list(state.tiles[dim])
         extent = tiles[outer - 1] if outer else self.nest.dims[dim][1]
         least = tiles[inner]
@@ -299,7 +354,9 @@ class _Search:
             return state
         trips = -(-extent // tiles[outer])
         most = -(-extent // least)
-        wanted = self.random.choice((1, trips // 2, trips // 3, trips - 1, trips + 1, trips * 2, trips * 3, most))
+        wanted = self.random.choice((1, trips // 2, trips - 1, trips + 1, trips * 2, most))
+        if self.random.random() < 0.7:
+            wanted = self.random.choice(_divisors(trips * -(-tiles[inner - 1] // least)))
         if self.slots[outer].axis is not None:
             wanted = min(wanted, self.slots[outer].size) if self.nest.kinds[dim] in self.slots[outer].kinds else 1
         size = -(-extent // min(max(1, wanted), most))

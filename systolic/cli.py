@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mapper.solve import Objective, SolverName
+from model_ir.errors import InputError
 from systolic.limits import MAX_SIMULATED_CYCLES, TRACED_CYCLES
 from systolic.network import NetworkRequest
 from systolic.network_options import takes_layer, takes_network, takes_network_or_layer
@@ -34,6 +35,17 @@ ObjectiveOption = Annotated[
     Objective, typer.Option("--objective", help="What to minimise; latency or traffic decides among equals.")
 ]
 SolverOption = Annotated[SolverName, typer.Option("--solver", help="Who solves the integer programs.")]
+HierarchyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--hierarchy", help="Map onto a name of `systolic hierarchies`, or a TOML file, instead of a Gemmini."
+    ),
+]
+DataflowOption = Annotated[
+    str,
+    typer.Option("--dataflow", help="With --hierarchy: free, or weight-, output-, input- or row-stationary."),
+]
+LoopsOption = Annotated[bool, typer.Option("--loops", help="With --hierarchy: print each mapping's loops.")]
 MaxCyclesOption = Annotated[
     float, typer.Option("--max-cycles", min=1, help="Refuse to simulate more cycles than this (distinct layers once).")
 ]
@@ -128,6 +140,15 @@ def accelerators(as_json: JsonOption = False) -> None:
 
 
 @app.command()
+def hierarchies(as_json: JsonOption = False) -> None:
+    """List the memory hierarchies that ship with systolic; any of them, or your own TOML file, goes to --hierarchy."""
+    from simulator.hierarchy_file import hierarchy_names, load_hierarchy
+    from systolic.hierarchy_show import print_hierarchies
+
+    print_hierarchies([load_hierarchy(name) for name in hierarchy_names()], as_json=as_json)
+
+
+@app.command()
 def workloads(as_json: JsonOption = False) -> None:
     """List the networks of the catalogue and the options each takes."""
     from systolic.show import print_workloads
@@ -156,9 +177,29 @@ def map_layers(
     solver: SolverOption = "cp-sat",
     workers: WorkersOption = None,
     time_limit: TimeLimitOption = 10.0,
+    hierarchy: HierarchyOption = None,
+    dataflow: DataflowOption = "free",
+    loops: LoopsOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Schedule a network's layers and show each mapping with the solver's proof."""
+    """Schedule a network's layers and show each mapping with the solver's proof.
+
+    With --hierarchy the machine is any tree of memories instead of a Gemmini, and MODEL may also be a layer's sizes
+    (512,768,3072 or 56x56x64,3x3x64,p1).
+    """
+    if hierarchy is None and (loops or dataflow != "free"):
+        raise InputError("--loops" if loops else "--dataflow", "is for --hierarchy")
+    if hierarchy is not None:
+        if accelerator != "gemmini":
+            raise InputError("--accelerator", "one machine at a time: --hierarchy is another", value=accelerator)
+        from systolic.hierarchy_job import HierarchyRequest
+        from systolic.hierarchy_show import run_and_print
+
+        request = HierarchyRequest(
+            network=network, hierarchy=hierarchy, layer=layer, dataflow=dataflow, objective=objective, workers=workers
+        )
+        run_and_print(request, loops=loops, as_json=as_json)
+        return
     from simulator.accelerator_file import load_accelerator
     from systolic.network import load_network
     from systolic.pipeline import layers_of, schedule

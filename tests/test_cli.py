@@ -275,3 +275,43 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
     assert len(stderr.strip().splitlines()) == 1
     assert stdout == ""
     assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_map_onto_a_hierarchy(tmp_path: Path) -> None:
+    small_cnn(tmp_path / "small.onnx")
+    options = ("--hierarchy", "eyeriss-like", "--dataflow", "row-stationary", "--dim", "batch=1")
+    done = systolic("map", "small.onnx", *options, "--json", "--loops", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    printed = json.loads(done.stdout)
+    assert (printed["hierarchy"], printed["dataflow"]) == ("eyeriss-like", "row-stationary")
+    assert [row["name"] for row in printed["layers"]] == ["conv", "dense"]
+    for row in printed["layers"]:
+        assert row["cycles"] >= row["solver_bound"] > 0
+        assert sum(row["energy_pj_by_level"].values()) + row["mac_energy_pj"] == pytest.approx(row["energy_pj"])
+        assert row["loops"][0].startswith("[dram]")
+
+
+def test_map_a_layer_of_sizes_onto_a_hierarchy_prints_a_table(tmp_path: Path) -> None:
+    done = systolic("map", "16,32,64", "--hierarchy", "simba-like", "--loops", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "16,32,64" in done.stdout
+    assert "multiply-accumulate" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--hierarchy", "simba"), ("hierarchy", "did you mean simba-like")),
+        (("--hierarchy", "simba-like", "--dataflow", "row"), ("dataflow", "row-stationary")),
+        (("--hierarchy", "simba-like", "--layer", "none"), ("--layer", "none")),
+        (("--hierarchy", "simba-like", "--accelerator", "gemmini-lean"), ("--accelerator", "--hierarchy")),
+        (("--loops",), ("--loops", "--hierarchy")),
+    ],
+)
+def test_map_onto_a_hierarchy_refuses(tmp_path: Path, arguments: tuple[str, ...], says: tuple[str, ...]) -> None:
+    assert_refused(systolic("map", "16,32,64", *arguments, folder=tmp_path), tmp_path, exit_code=2, says=says)
+
+
+def test_hierarchies_are_listed(tmp_path: Path) -> None:
+    done = systolic("hierarchies", "--json", folder=tmp_path)
+    assert {"simba-like", "eyeriss-like", "tpu-like"} <= {each["name"] for each in json.loads(done.stdout)}

@@ -1,8 +1,8 @@
 """A network's plan on several arrays: groups as tasks, who waits for whom, and what each takes of the shared memory.
 
 Every array has a memory port of its own; behind the ports is one memory. A group may also run at a half, a third, ...
-of that memory's speed, costed by the same formulas, so that bandwidth can be shared and not only taken in turns. Groups
-are not split between arrays.
+of that memory's speed (any whole number of cycles a beat), costed by the same formulas, so that bandwidth can be shared
+and not only taken in turns. Groups are not split between arrays.
 """
 
 from __future__ import annotations
@@ -84,8 +84,9 @@ def _modes(group: Group, plan: NetworkPlan, accelerator: Accelerator, arrays: in
         yield Mode(cycles=cycles, share=ceil(BANDWIDTH * busy / cycles), kind=HOST)
         return
     slowest = 0
-    for fraction in range(1, arrays + 1):
-        memory = of(accelerator.memory, cycles_per_beat=accelerator.memory.cycles_per_beat * fraction)
+    fastest = accelerator.memory.cycles_per_beat
+    for cycles_per_beat in range(fastest, fastest * arrays + 1):
+        memory = of(accelerator.memory, cycles_per_beat=cycles_per_beat)
         cost = group.executed.cost_on(of(accelerator, memory=memory))
         cycles = max(1, ceil(cost.cycles))
         if cycles > slowest:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from mapper.lower import Layer
 from mapper.network_fusions import Fusions
 from mapper.network_menu import Executed, Menu, MenuOptions, mappings_of, offer_alone
-from mapper.network_problem import Choice, NetworkProblem, Residence
+from mapper.network_problem import Choice, Memory, NetworkProblem, Residence
 from mapper.network_program import solve_network
 from mapper.network_residences import possible_stays
 from mapper.network_steps import Steps, steps_of
@@ -26,12 +26,14 @@ from simulator.mapping import Mapping
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Layers executed as one (or one alone), how, and the cost; `numbers` are the steps'."""
+    """Layers executed as one (or one alone), how, the cost, and the rows it takes beside residents; `numbers` are the
+    steps'."""
 
     numbers: tuple[int, ...]
     names: tuple[str, ...]
     kind: str
     executed: Executed
+    rows: dict[Memory, int]
 
     @property
     def cost(self) -> Cost:
@@ -149,6 +151,7 @@ def _group(steps: Steps, choice: Choice, menu: Menu) -> Group:
         names=tuple(steps.steps[number].name for number in choice.layers),
         kind=choice.kind,
         executed=menu.executed[choice.detail],
+        rows=choice.rows,
     )
 
 

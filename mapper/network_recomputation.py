@@ -11,7 +11,8 @@ from math import ceil
 
 from mapper.network_plan import NetworkPlan
 from mapper.network_steps import Step
-from mapper.recomputation import Node, Rematerialisation, rematerialise
+from mapper.recomputation import Rematerialisation, rematerialise
+from mapper.rematerialisation import Node
 from simulator.accelerator import Accelerator
 from simulator.fusion import OnChip, fused_cost
 from simulator.mapping import ceil_div
@@ -55,17 +56,18 @@ def recompute_network(
     accelerator: Accelerator,
     budget_bytes: int,
     *,
-    paging: bool = True,
+    recompute: bool = True,
     time_limit_seconds: float = 20.0,
     workers: int = 2,
 ) -> tuple[tuple[Node, ...], Rematerialisation]:
     """The network's nodes, and when each is computed, kept, fetched or stored under `budget_bytes` of activations on
-    chip. Raises InfeasibleError and InputError as `rematerialise` does."""
+    chip; without `recompute` nothing is computed twice. Raises InfeasibleError and InputError as `rematerialise`
+    does."""
     nodes = nodes_of(plan, accelerator)
     answer = rematerialise(
         nodes,
         budget_bytes,
-        paging=paging,
+        recompute=recompute,
         reach=REACH,
         time_limit_seconds=time_limit_seconds,
         workers=workers,

@@ -20,35 +20,9 @@ from typing import Any
 
 from ortools.sat.python import cp_model
 
+from mapper.rematerialisation import Node, Stage, check_nodes, cost_of, paged, peak_of
 from mapper.solve import Solve
 from model_ir.errors import InfeasibleError, InputError
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
-    """A tensor and the operator that makes it from the tensors `operands` (numbers of earlier nodes).
-
-    `cycles` to compute it with its operands on chip, `size_bytes` on chip, `fetch_cycles` and `store_cycles` to move it
-    between chip and memory. `in_memory`: it is there from the start (an input of the network).
-    """
-
-    name: str
-    operands: tuple[int, ...]
-    cycles: int
-    size_bytes: int
-    fetch_cycles: int = 0
-    store_cycles: int = 0
-    in_memory: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
-    """What one stage does: tensors kept from before, fetched at its start, computed in order, written to memory."""
-
-    kept: tuple[int, ...]
-    fetched: tuple[int, ...]
-    computed: tuple[int, ...]
-    stored: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,27 +50,32 @@ def rematerialise(
     budget_bytes: int,
     *,
     paging: bool = True,
+    recompute: bool = True,
     reach: int | None = None,
     time_limit_seconds: float = 20.0,
     workers: int = 2,
 ) -> Rematerialisation:
-    """The cheapest schedule within `budget_bytes`; without `paging` tensors can only be kept or computed again.
+    """The cheapest schedule within `budget_bytes`; without `paging` tensors can only be kept or computed again,
+    without `recompute` only kept or fetched again.
 
     `reach` leaves out what is far: a tensor is kept, fetched or computed in a stage only up to its last reader's, or up
     to `reach` stages after its own (None: no limit, the program as printed). Raises InfeasibleError where an operator's
     operands and result exceed the budget, or no schedule does not; InputError for nodes out of order and a time limit
-    that is not positive or too short for any answer.
+    that is not positive or, without paging, too short for any answer.
     """
     if not time_limit_seconds > 0:
         raise InputError("time_limit_seconds", "must be positive", value=time_limit_seconds)
     check_nodes(nodes, budget_bytes)
     started = perf_counter()
-    program = _Program(nodes=nodes, budget=budget_bytes, paging=paging, reach=reach)
+    program = _Program(nodes=nodes, budget=budget_bytes, paging=paging, recompute=recompute, reach=reach)
     program.build()
     solver = cp_model.CpSolver()
     solver.parameters.max_time_in_seconds = time_limit_seconds
     solver.parameters.num_workers = workers
     solver.parameters.random_seed = 0
+    fallback = paged(nodes, budget_bytes) if paging else None
+    if fallback is not None:
+        program.hint(fallback)
     status = solver.solve(program.model)
     if status == cp_model.INFEASIBLE:
         raise InfeasibleError(
@@ -106,11 +85,16 @@ def rematerialise(
             unit="found",
             hint=f"a budget of {sum(node.size_bytes for node in nodes)} bytes holds everything",
         )
-    if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+    found = [] if fallback is None else [fallback]
+    if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+        found.append(program.stages(solver))
+    if not found:
         raise InputError("time_limit_seconds", "no answer in that time", value=time_limit_seconds)
-    stages = program.stages(solver)
+    stages = min(found, key=lambda answer: cost_of(nodes, answer))
     cycles = cost_of(nodes, stages)
-    bound = cycles if status == cp_model.OPTIMAL else min(cycles, ceil(solver.best_objective_bound - 1e-6))
+    # Whatever else is done, every tensor is computed once.
+    least = max(sum(node.cycles for node in nodes), ceil(solver.best_objective_bound - 1e-6))
+    bound = cycles if status == cp_model.OPTIMAL else min(cycles, least)
     return Rematerialisation(
         stages=stages,
         cycles=cycles,
@@ -130,57 +114,6 @@ def rematerialise(
     )
 
 
-def check_nodes(nodes: Sequence[Node], budget_bytes: int) -> None:
-    """Raise InputError for operands that are not earlier nodes, InfeasibleError for an operator too large alone."""
-    for number, node in enumerate(nodes):
-        if any(not 0 <= operand < number for operand in node.operands):
-            raise InputError(f"nodes[{number}].operands", "must be earlier nodes", value=node.operands)
-        needed = node.size_bytes + sum(nodes[operand].size_bytes for operand in set(node.operands))
-        if needed > budget_bytes:
-            raise InfeasibleError(
-                f"operands and result of {node.name}", demand=needed, capacity=budget_bytes, unit="bytes"
-            )
-
-
-def cost_of(nodes: Sequence[Node], stages: Sequence[Stage]) -> int:
-    """Cycles of everything computed, fetched and stored."""
-    return sum(
-        sum(nodes[node].cycles for node in stage.computed)
-        + sum(nodes[node].fetch_cycles for node in stage.fetched)
-        + sum(nodes[node].store_cycles for node in stage.stored)
-        for stage in stages
-    )
-
-
-def peak_of(nodes: Sequence[Node], stages: Sequence[Stage]) -> int:
-    """Replay `stages` and return the most bytes on chip at once; raises InputError where an operand is missing.
-
-    A tensor leaves as soon as its last reader of the stage is done, unless the next stage keeps it.
-    """
-    peak, memory = 0, {number for number, node in enumerate(nodes) if node.in_memory}
-    before: set[int] = set()
-    for number, stage in enumerate(stages):
-        following = set(stages[number + 1].kept) if number + 1 < len(stages) else set()
-        if not set(stage.kept) <= before or not set(stage.fetched) <= memory:
-            raise InputError(f"stages[{number}]", "keeps or fetches what is not there")
-        present = set(stage.kept) | set(stage.fetched)
-        seen = set(present)
-        peak = max(peak, sum(nodes[node].size_bytes for node in present))
-        for place, node in enumerate(stage.computed):
-            if not set(nodes[node].operands) <= present:
-                raise InputError(f"stages[{number}]", "computes without an operand", value=node)
-            present.add(node)
-            seen.add(node)
-            peak = max(peak, sum(nodes[one].size_bytes for one in present))
-            later = {operand for other in stage.computed[place + 1 :] for operand in nodes[other].operands}
-            present -= {one for one in (*nodes[node].operands, node) if one not in later and one not in following}
-        if not set(stage.stored) <= seen:
-            raise InputError(f"stages[{number}]", "stores what is not there")
-        memory |= set(stage.stored)
-        before = seen
-    return peak
-
-
 @dataclass(slots=True, kw_only=True)
 class _Program:
     """The CP-SAT model; variables by (stage, node), a missing one is zero."""
@@ -188,6 +121,7 @@ class _Program:
     nodes: Sequence[Node]
     budget: int
     paging: bool
+    recompute: bool
     reach: int | None
     model: Any = field(default_factory=cp_model.CpModel)
     compute: dict[tuple[int, int], Any] = field(default_factory=dict)
@@ -235,6 +169,8 @@ class _Program:
                 continue
             kept, fetched = self.keep.get((stage, node), 0), self.fetch.get((stage, node), 0)
             if node < stage:
+                if not self.recompute:
+                    model.add(computed == 0)
                 model.add(computed + kept + fetched <= 1)
                 model.add(kept <= sum(self._there(stage - 1, node)))
                 if self.paging and not self.nodes[node].in_memory:
@@ -278,6 +214,17 @@ class _Program:
         for hazard in (*later, *kept):
             self.model.add_implication(variable, ~hazard)
         return variable
+
+    def hint(self, stages: Sequence[Stage]) -> None:
+        """Start the search from `stages`."""
+        for table, part in (
+            (self.keep, "kept"),
+            (self.fetch, "fetched"),
+            (self.compute, "computed"),
+            (self.store, "stored"),
+        ):
+            for (stage, node), variable in table.items():
+                self.model.add_hint(variable, node in getattr(stages[stage], part))
 
     def stages(self, solver: Any) -> tuple[Stage, ...]:
         """The solver's answer."""

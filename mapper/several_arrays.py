@@ -92,8 +92,8 @@ def schedule_arrays(
     check_tasks(tasks, arrays)
     started = perf_counter()
     bounds = bounds_of(tasks, arrays)
-    listed = list_schedule(tasks, arrays)
-    horizon = max((end for _, _, end in listed), default=0)
+    listed = min((list_schedule(tasks, arrays, most) for most in _limits(arrays)), key=_length)
+    horizon = _length(listed)
     branches = conflicts = 0
     timed, bound = listed, bounds.largest
     if horizon > bound:
@@ -110,10 +110,10 @@ def schedule_arrays(
         branches, conflicts = solver.num_branches, solver.num_conflicts
         if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
             timed = _timed(tasks, starts, chosen, solver)
-        cycles = max(end for _, _, end in timed)
+        cycles = _length(timed)
         proven = cycles if status == cp_model.OPTIMAL else ceil(solver.best_objective_bound - 1e-6)
         bound = min(cycles, max(bound, proven))
-    cycles = max((end for _, _, end in timed), default=0)
+    cycles = _length(timed)
     return ArraysSchedule(
         placed=_on_arrays(timed, arrays),
         cycles=cycles,
@@ -166,8 +166,19 @@ Timed = list[tuple[Mode, int, int]]
 """Mode, start and end of every task."""
 
 
-def list_schedule(tasks: Sequence[Task], arrays: Sequence[int]) -> Timed:
-    """Each task, most urgent chain first, as early as possible in the mode that ends first."""
+def _length(timed: Timed) -> int:
+    return max((end for _, _, end in timed), default=0)
+
+
+def _limits(arrays: Sequence[int]) -> tuple[int, ...]:
+    """Shares that list schedules try to keep each task below: the whole bandwidth, a half, a third, ... so that none
+    keeps the others waiting."""
+    return tuple(BANDWIDTH // parts for parts in range(1, max(arrays, default=1) + 1))
+
+
+def list_schedule(tasks: Sequence[Task], arrays: Sequence[int], most_share: int = BANDWIDTH) -> Timed:
+    """Each task, most urgent chain first, as early as possible in the mode that ends first, of those that take at most
+    `most_share` where a task has any."""
     urgency = [0] * len(tasks)
     for number in reversed(range(len(tasks))):
         urgency[number] += min(mode.cycles for mode in tasks[number].modes)
@@ -182,6 +193,7 @@ def list_schedule(tasks: Sequence[Task], arrays: Sequence[int]) -> Timed:
         options = [
             (start + mode.cycles, start, place)
             for place, mode in enumerate(tasks[number].modes)
+            if mode.share <= most_share or all(other.share > most_share for other in tasks[number].modes)
             for start in (earliest(mode, release, list(placed.values()), arrays),)
         ]
         end, start, place = min(options)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mapper.value_check import ValueCheck
     from model_ir.graph import Graph
     from reports.mapspace import MapspaceStudy
+    from reports.plan import PlanReport
     from reports.record import RunRecord
     from simulator.accelerator import Accelerator
     from systolic.pipeline import LayerRun
@@ -215,6 +216,22 @@ def print_emitted(emitted: Sequence[Emitted], path: Path, *, as_json: bool) -> N
     console = Console()
     console.print(table)
     console.print(f"C file: {path}", markup=False, soft_wrap=True)
+
+
+def print_plan(page: Path, report: PlanReport, *, as_json: bool) -> None:
+    """A plan across layers: totals with proof, gains by kind, what stays on chip, and where the page lies."""
+    from reports.plan import plan_as_json
+    from reports.plan_terminal import plan_tables
+
+    if as_json:
+        print_json({"page": str(page), **plan_as_json(report)})
+        return
+    console = Console()
+    for table in plan_tables(report):
+        console.print(table)
+    for note in report.notes:
+        console.print(f"note: {note}", style="dim", markup=False)
+    console.print(f"page: {page}", markup=False, soft_wrap=True)
 
 
 def print_simulations(

@@ -11,7 +11,7 @@ from mapper.network_arrays import HOST, arrays_of_plan
 from mapper.network_menu import MenuOptions
 from mapper.network_plan import NetworkPlan, PlanOptions, plan_network
 from mapper.network_recomputation import nodes_of, recompute_network
-from mapper.recomputation import peak_of
+from mapper.rematerialisation import peak_of
 from mapper.several_arrays import BANDWIDTH
 from model_ir.builder import GraphBuilder
 from model_ir.errors import InfeasibleError, InputError

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mapper.recomputation import Node, Rematerialisation, Stage, cost_of, peak_of, rematerialise
+from mapper.recomputation import Rematerialisation, rematerialise
+from mapper.rematerialisation import Node, Stage, cost_of, paged, peak_of
 from model_ir.errors import InfeasibleError, InputError
 
 
@@ -122,6 +123,22 @@ def test_more_memory_and_paging_never_cost(nodes: tuple[Node, ...], budget: int)
     assert everything.computed_again == everything.fetched_again == ()
 
 
+@settings(derandomize=True, deadline=None, max_examples=150)
+@given(graphs(largest=7), st.integers(3, 16))
+def test_paging_by_hand_fits_wherever_an_operator_does(nodes: tuple[Node, ...], budget: int) -> None:
+    largest = max(node.size_bytes + sum(nodes[other].size_bytes for other in node.operands) for node in nodes)
+    if largest > budget:
+        with pytest.raises(InfeasibleError):
+            paged(nodes, budget)
+        return
+    stages = paged(nodes, budget)
+    assert peak_of(nodes, stages) <= budget
+    assert [stage.computed for stage in stages] == [(number,) for number in range(len(nodes))]
+    found = rematerialise(nodes, budget, workers=1, time_limit_seconds=0.001)
+    assert found.cycles <= cost_of(nodes, stages)
+    assert found.solve.bound <= found.cycles
+
+
 def _skip(fetch: int, store: int, again: int) -> tuple[Node, ...]:
     """A cheap tensor needed at both ends of a chain that has no room for it in the middle."""
 
@@ -144,6 +161,7 @@ def test_recomputation_beats_traffic_exactly_where_it_is_cheaper() -> None:
     again = rematerialise(_skip(fetch=20, store=20, again=5), 9)
     assert again.computed_again == (1,)
     assert again.fetched_again == ()
+    assert rematerialise(_skip(fetch=20, store=20, again=5), 9, recompute=False).cycles == again.cycles - 5 + 40
     fetched = rematerialise(_skip(fetch=2, store=1, again=50), 9)
     assert fetched.computed_again == ()
     assert fetched.fetched_again == (1,)

@@ -41,7 +41,7 @@ function makeFilter(input) {
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
     rows.forEach((row, index) => { row.hidden = !words.every((word) => texts[index].includes(word)); });
     const left = rows.filter((row) => !row.hidden).length;
-    shown.textContent = `${left.toLocaleString("en")} of ${rows.length.toLocaleString("en")} layers`;
+    shown.textContent = `${left.toLocaleString("en")} of ${rows.length.toLocaleString("en")} ${input.dataset.noun ?? "layers"}`;
   };
   input.addEventListener("input", apply);
   apply();

@@ -72,7 +72,7 @@ def operands_of(layer: Layer, constants: Table[str, npt.NDArray[Any]], seed: int
         raise ValueError(f"layer {layer.name!r} has no command stream")
     elements = operand_elements(work)
     a = _drawn(elements.a, seed, "input")
-    b, weight_scale = _weights(layer.nest, elements.b, constants, seed + 1)
+    b, weight_scale = _weights(layer.nest, work, elements.b, constants, seed + 1)
     bias = _bias(layer.nest, elements.bias, constants, weight_scale, seed + 2) if work.bias else None
     added = bias.values if bias else np.zeros(0, np.int32)
     sums = nest_sums(work, a.values, b.values, added, relu=relu)
@@ -102,16 +102,29 @@ def _drawn(size: int, seed: int, what: str) -> Operand[np.int8]:
 
 
 def _weights(
-    nest: LoopNest, size: int, constants: Table[str, npt.NDArray[Any]], seed: int
+    nest: LoopNest, work: ArrayNest, size: int, constants: Table[str, npt.NDArray[Any]], seed: int
 ) -> tuple[Operand[np.int8], float]:
     """B and the real value of one step of it."""
     access = nest.reads[1]
     stored = _stored(access, constants) if _is_second_operand(nest) else None
-    if stored is None or stored.size != size:
+    stored = None if stored is None else _in_memory(stored, access.shape[-1], work.b_stride, size)
+    if stored is None:
         return _drawn(size, seed, "weights"), 1.0
     scale = float(np.abs(stored).max()) / LARGEST or 1.0
     quantised = np.clip(np.rint(stored / scale), -LARGEST, LARGEST).astype(np.int8)
     return Operand(values=quantised, seed=None, origin=f"weights: {access.tensor}, one step is {scale:.6g}"), scale
+
+
+def _in_memory(stored: npt.NDArray[np.float64], row: int, pitch: int, size: int) -> npt.NDArray[np.float64] | None:
+    """`stored`, rows of `row` elements, as a memory of `size` elements in which rows begin every `pitch`; None where it
+    is no such memory."""
+    if stored.size == size:
+        return stored
+    if pitch < row or stored.size // row * pitch - (pitch - row) != size:
+        return None
+    apart = np.zeros((stored.size // row, pitch))
+    apart[:, :row] = stored.reshape(-1, row)
+    return apart.ravel()[:size]
 
 
 def _bias(

@@ -274,6 +274,19 @@ def test_a_network_s_own_weights_are_quantised_and_computed_with(tmp_path):
     np.testing.assert_array_equal(values, operands.c)
 
 
+def test_rows_of_weights_lie_where_the_nest_has_them():
+    layer = given_by("20,30,130")
+    weights = np.random.default_rng(3).integers(-127, 128, (30, 130)).astype(np.float32)
+    weights[0, 0] = 127
+    operands = operands_of(layer, {layer.nest.reads[1].tensor: weights}, 0)
+    pitch = layer.work.b_stride
+    assert pitch > 130
+    for row in range(30):
+        assert operands.b.values[row * pitch : row * pitch + 130].tolist() == weights[row].tolist()
+        assert not operands.b.values[row * pitch + 130 : (row + 1) * pitch].any()
+    emitted(layer, constants={layer.nest.reads[1].tensor: weights})
+
+
 def test_what_no_c_can_be_written_for_is_refused(monkeypatch):
     layer = given_by("64,64,64")
     narrow = msgspec.structs.replace(GEMMINI, array=msgspec.structs.replace(GEMMINI.array, mesh_output_bits=12))

@@ -28,7 +28,13 @@ class Highs:
     def __init__(self, program: LinearProgram) -> None:
         self._program = program
 
-    def minimise(self, goal: Linear, hints: Mapping[int, int], seconds: float) -> Outcome:  # noqa: ARG002
+    def minimise(
+        self,
+        goal: Linear,
+        hints: Mapping[int, int],  # noqa: ARG002
+        seconds: float,
+        gap: float = 0.0,
+    ) -> Outcome:
         """The least of `goal`; `hints` are ignored, scipy's interface has none."""
         from scipy.optimize import Bounds, LinearConstraint, milp
 
@@ -44,7 +50,7 @@ class Highs:
             integrality=((least == 0) & (most == 1)).astype(int),
             bounds=Bounds(least / scale, most / scale),
             constraints=LinearConstraint(matrix, low, high),
-            options={"time_limit": seconds, "mip_rel_gap": 0.0},
+            options={"time_limit": seconds, "mip_rel_gap": gap},
         )
         smallest, largest = program.range_of(goal)
         values, bound = None, float(smallest)

@@ -151,6 +151,7 @@ class Outcome:
 class Minimiser(Protocol):
     """A solver's model of one program; follows rows that are added to it."""
 
-    def minimise(self, goal: Linear, hints: Mapping[int, int], seconds: float) -> Outcome:
-        """The least of `goal` over the program, from `hints` (values by variable) on, in `seconds` of wall time."""
+    def minimise(self, goal: Linear, hints: Mapping[int, int], seconds: float, gap: float = 0.0) -> Outcome:
+        """The least of `goal` over the program, from `hints` (values by variable) on, in `seconds` of wall time;
+        within `gap` (relative) of the bound is good enough, and then `exhausted` says no more than that."""
         ...

@@ -27,7 +27,7 @@ class CpSat:
         self._variables: list[Any] = []
         self._rows = self._choices = self._magnitude = 0
 
-    def minimise(self, goal: Linear, hints: Mapping[int, int], seconds: float) -> Outcome:
+    def minimise(self, goal: Linear, hints: Mapping[int, int], seconds: float, gap: float = 0.0) -> Outcome:
         """The least of `goal`; hints are of a point that is known to be in the program, or none."""
         self._follow()
         model, cp_model = self._model, self._cp_model
@@ -37,8 +37,8 @@ class CpSat:
             model.add_hint(self._variables[variable], value)
         branches = conflicts = 0
         # The choices are few and already reduced: presolve costs ten times the search.
-        for presolve in (self._magnitude > _SAFE_MAGNITUDE, True):
-            solver = self._solver(presolve, seconds)
+        for presolve in (gap > 0 or self._magnitude > _SAFE_MAGNITUDE, True):
+            solver = self._solver(presolve, seconds, gap)
             status = solver.solve(model)
             branches, conflicts = branches + solver.num_branches, conflicts + solver.num_conflicts
             if presolve or status != cp_model.INFEASIBLE or not hints:
@@ -52,7 +52,7 @@ class CpSat:
             conflicts=conflicts,
         )
 
-    def _solver(self, presolve: bool, seconds: float) -> Any:
+    def _solver(self, presolve: bool, seconds: float, gap: float) -> Any:
         solver = self._cp_model.CpSolver()
         solver.parameters.num_workers = 1
         # Ctrl-C belongs to Python: the solver's own handler ends the process when several solve at once.
@@ -60,6 +60,11 @@ class CpSat:
         solver.parameters.random_seed = _SEED
         solver.parameters.cp_model_presolve = presolve
         solver.parameters.max_time_in_seconds = seconds
+        if gap:
+            # Whoever is content with a gap has a program whose proof is in its linear relaxation.
+            solver.parameters.relative_gap_limit = gap
+            solver.parameters.linearization_level = 2
+            solver.parameters.num_workers = 2
         return solver
 
     def _follow(self) -> None:

@@ -31,7 +31,7 @@ def mapping_of(nest: TensorNest, hierarchy: Hierarchy, shape: Shape) -> Hierarch
     levels = []
     last = len(hierarchy.levels) - 1
     for index, level in enumerate(hierarchy.levels):
-        spread = {name: 1 for name in left}
+        spread = dict.fromkeys(left, 1)
         for axis in level.fanout:
             for name in left:
                 spread[name] *= shape.trips.get((index, axis.name, name), 1)

@@ -56,20 +56,27 @@ def legal_hierarchy_mappings(
     splits = [
         tuple(dim_splits(size, slots, kind, tiles)) for (_, size), kind in zip(nest.dims, nest.kinds, strict=True)
     ]
-    keeps_options = tuple(product(*(_keeps(level, index, bypass) for index, level in enumerate(hierarchy.levels))))
     for chosen in product(*splits):
-        if not _axes_fit(nest, slots, chosen):
+        yield from mappings_of_tiling(nest, hierarchy, chosen, flow=flow, bypass=bypass)
+
+
+def mappings_of_tiling(
+    nest: TensorNest, hierarchy: Hierarchy, chosen: Sequence[Split], *, flow: Dataflow, bypass: bool
+) -> Iterator[HierarchyMapping]:
+    """Every mapping of `legal_hierarchy_mappings` that cuts the dims as `chosen`."""
+    slots = hierarchy_slots(hierarchy)
+    if not _axes_fit(nest, slots, chosen):
+        return
+    for keeps in product(*(_keeps(level, index, bypass) for index, level in enumerate(hierarchy.levels))):
+        if not _tiles_fit(nest, hierarchy, slots, chosen, keeps):
             continue
-        for keeps in keeps_options:
-            if not _tiles_fit(nest, hierarchy, slots, chosen, keeps):
+        for mapping in _ordered(nest, hierarchy, slots, chosen, keeps):
+            try:
+                loops = check_legal(nest, mapping, hierarchy)
+            except (InfeasibleError, InputError):
                 continue
-            for mapping in _ordered(nest, hierarchy, slots, chosen, keeps):
-                try:
-                    loops = check_legal(nest, mapping, hierarchy)
-                except (InfeasibleError, InputError):
-                    continue
-                if obeys(nest, loops, mapping, flow):
-                    yield mapping
+            if obeys(nest, loops, mapping, flow):
+                yield mapping
 
 
 def hierarchy_slots(hierarchy: Hierarchy) -> tuple[Slot, ...]:

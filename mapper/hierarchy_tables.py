@@ -40,6 +40,11 @@ def down(number: float) -> int:
     return floor(log(number) * UNITS)
 
 
+def down_count(count: int) -> int:
+    """Units of log(count), rounded down; of next to nothing for a window that lies in the padding."""
+    return down(count if count else 1e-6)
+
+
 def up(number: float) -> int:
     """Units of log(number), rounded up."""
     return ceil(log(number) * UNITS)

@@ -8,8 +8,11 @@ reach before it is called a bound here.
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
 from math import ceil, inf
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -20,6 +23,34 @@ from mapper.linear_program import Linear, LinearProgram, Outcome, Row
 _TOLERANCE = 1e-6
 """HiGHS's mip_feasibility_tolerance, which scipy leaves at its default; rows here are scaled to coefficients of at most
 one, so a row is off by no more than this share of its largest term."""
+
+
+class _StdoutAside:
+    """HiGHS now and then says on the process's standard output what it is doing; while it works, that is the standard
+    error. Several threads may be inside at once."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._inside = 0
+        self._kept = -1
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                sys.stdout.flush()
+                self._kept = os.dup(1)
+                os.dup2(2, 1)
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                os.dup2(self._kept, 1)
+                os.close(self._kept)
+
+
+_STDOUT_ASIDE = _StdoutAside()
 
 
 class Highs:
@@ -45,13 +76,14 @@ class Highs:
         for variable, coefficient in goal.terms.items():
             costs[variable] = coefficient * scale[variable]
         matrix, low, high = self._matrix(scale)
-        answer = milp(
-            costs,
-            integrality=((least == 0) & (most == 1)).astype(int),
-            bounds=Bounds(least / scale, most / scale),
-            constraints=LinearConstraint(matrix, low, high),
-            options={"time_limit": seconds, "mip_rel_gap": gap},
-        )
+        with _STDOUT_ASIDE:
+            answer = milp(
+                costs,
+                integrality=((least == 0) & (most == 1)).astype(int),
+                bounds=Bounds(least / scale, most / scale),
+                constraints=LinearConstraint(matrix, low, high),
+                options={"time_limit": seconds, "mip_rel_gap": gap},
+            )
         smallest, largest = program.range_of(goal)
         values, bound = None, float(smallest)
         if answer.x is not None:

@@ -34,7 +34,14 @@ TimeLimitOption = Annotated[
 ObjectiveOption = Annotated[
     Objective, typer.Option("--objective", help="What to minimise; latency or traffic decides among equals.")
 ]
-SolverOption = Annotated[SolverName, typer.Option("--solver", help="Who solves the integer programs.")]
+SolverOption = Annotated[
+    SolverName | None,
+    typer.Option("--solver", help="Who solves the integer programs (default: cp-sat; highs with --hierarchy)."),
+]
+GapOption = Annotated[
+    float,
+    typer.Option("--gap", min=0.0, max=0.99, help="With --hierarchy: distance from the proven bound to stop at."),
+]
 HierarchyOption = Annotated[
     str | None,
     typer.Option(
@@ -174,11 +181,12 @@ def map_layers(
     accelerator: AcceleratorOption = "gemmini",
     layer: LayerOption = None,
     objective: ObjectiveOption = "latency",
-    solver: SolverOption = "cp-sat",
+    solver: SolverOption = None,
     workers: WorkersOption = None,
     time_limit: TimeLimitOption = 10.0,
     hierarchy: HierarchyOption = None,
     dataflow: DataflowOption = "free",
+    gap: GapOption = 0.05,
     loops: LoopsOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -196,7 +204,15 @@ def map_layers(
         from systolic.hierarchy_show import run_and_print
 
         request = HierarchyRequest(
-            network=network, hierarchy=hierarchy, layer=layer, dataflow=dataflow, objective=objective, workers=workers
+            network=network,
+            hierarchy=hierarchy,
+            layer=layer,
+            dataflow=dataflow,
+            objective=objective,
+            solver=solver or "highs",
+            gap=gap,
+            time_limit_seconds=time_limit,
+            workers=workers,
         )
         run_and_print(request, loops=loops, as_json=as_json)
         return
@@ -213,7 +229,7 @@ def map_layers(
             layers,
             machine,
             objective=objective,
-            solver=solver,
+            solver=solver or "cp-sat",
             workers=workers,
             time_limit_seconds=time_limit,
             progress=progress,

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
-from mapper.hierarchy_search import EVALUATIONS, hierarchy_search
-from mapper.solve import Objective, Solve
+from mapper.hierarchy_integer_program import solve_on_hierarchy
+from mapper.solve import Objective, Solve, SolverName
 from model_ir.errors import InputError
 from model_ir.passes.pipeline import run_passes
 from simulator.hierarchy import Hierarchy
@@ -30,14 +30,16 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HierarchyRequest:
     """What was asked: a network (or a layer given by its sizes), one layer of it, a hierarchy, a dataflow, what to
-    minimise, how many mappings to cost at most for a layer, and how many processes."""
+    minimise and by whom, the gap from the bound that is good enough, seconds a layer, and how many processes."""
 
     network: NetworkRequest
     hierarchy: str
     layer: str | None = None
     dataflow: str = "free"
     objective: Objective = "latency"
-    evaluations: int = EVALUATIONS
+    solver: SolverName = "highs"
+    gap: float = 0.05
+    time_limit_seconds: float = 10.0
     workers: int | None = None
 
 
@@ -151,12 +153,14 @@ def _searched(
 
 
 def _answer(nest: TensorNest, hierarchy: Hierarchy, request: HierarchyRequest) -> Answer:
-    return hierarchy_search(
+    return solve_on_hierarchy(
         nest,
         hierarchy,
         objective=request.objective,
+        solver=request.solver,
         flow=dataflow(request.dataflow),
-        evaluations=request.evaluations,
+        gap=request.gap,
+        time_limit_seconds=request.time_limit_seconds,
     )
 
 

@@ -26,6 +26,7 @@ from simulator.engine_limits import check_machine
 from simulator.engine_window import pieces
 from simulator.memory_state import M_FETCHED, M_HITS, M_MISSED, M_ROW_HITS, M_ROW_MISSES, M_WRITTEN_BACK, new_memory
 from simulator.program import Program
+from simulator.skipping import Skipper
 
 # isort: off
 from simulator.engine_state import (
@@ -64,7 +65,7 @@ def _note_units(units: npt.NDArray[np.int8], piece: Program, first: int, span: t
         units[index - span[0]] = queue_of(piece.funct[index - first], piece.rs1[index - first].view(np.int64))
 
 
-def _to_the_end(
+def in_full(
     m: npt.NDArray[np.int64],
     memory: npt.NDArray[np.int64],
     t: int,
@@ -72,6 +73,7 @@ def _to_the_end(
     words: Words,
     accepted: npt.NDArray[np.int64],
 ) -> tuple[int, int]:
+    """Advance a machine cycle by cycle, whatever it repeats; returns as `engine_kernel.run`."""
     cycles, end = run(m, memory, t, NEVER, intervals, *words, accepted)
     return int(cycles), int(end)
 
@@ -154,7 +156,7 @@ def simulate(
     trace_commands: tuple[int, int] | None = None,
     host_cycles: npt.NDArray[np.int64] | None = None,
     memory_state: npt.NDArray[np.int64] | None = None,
-    advance: Advance = _to_the_end,
+    advance: Advance | None = None,
 ) -> Result:
     """Run `program` in timing mode.
 
@@ -165,8 +167,9 @@ def simulate(
     was taken; `trace_commands` = (from, to) records the activity intervals of those command indices.
     `host_cycles`, int64 (n,), are further cycles of the host before each command of a single Program. `memory_state`
     (`memory_state.new_memory`), changed by the run, carries the cache from one run to the next. `advance` runs the
-    machine in place of the engine's own way, which is as fast as it goes (`tracing.Watcher` watches it). Raises
-    InputError for an illegal command (index and field) or a machine beyond the engine's limits.
+    machine in place of the engine's own way, which is as fast as it goes: `skipping.Skipper` for Programs in pieces
+    without a trace, `in_full` otherwise (`tracing.Watcher` watches it). Raises InputError for an illegal command (index
+    and field) or a machine beyond the engine's limits.
     """
     memory = memory or accelerator.memory
     check_machine(accelerator, memory, command_gap_cycles)
@@ -180,6 +183,8 @@ def simulate(
     intervals = np.full((max(0, span[1] - span[0]), 2), -1, np.int64)
     units = np.full(len(intervals), -1, np.int8)
     programs = [program] if isinstance(program, Program) else program
+    if advance is None:
+        advance = in_full if whole or trace_commands else Skipper()
     cycles, commands, accepted = _run_pieces(
         m, behind, programs, accelerator, span, intervals, units, host_cycles, advance
     )

@@ -151,7 +151,7 @@ def _note_config(m, rs1, rs2, queue):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _station_busy(m):  # type: ignore[no-untyped-def]
+def station_busy(m):  # type: ignore[no-untyped-def]
     """ReservationStation.scala: a preload alone, still without its compute, does not count as work."""
     valid = m[S_VALID]
     return valid != 0 and not (m[S_SOLITARY] and valid & (valid - 1) == 0)
@@ -160,7 +160,7 @@ def _station_busy(m):  # type: ignore[no-untyped-def]
 @inlined
 def _note_station(m, t, before):  # type: ignore[no-untyped-def]
     """Entries changed at the end of cycle `t`."""
-    after = _station_busy(m)
+    after = station_busy(m)
     if before != after:
         m[G_STATION_ACTIVE] += t if before else -t
 
@@ -186,7 +186,7 @@ def _enter(m, t, y, slot, queue):  # type: ignore[no-untyped-def]
     else:
         _note_config(m, rs1, rs2, queue)
     m[e + E_DEPS] = deps
-    before = _station_busy(m)
+    before = station_busy(m)
     m[S_VALID] |= np.int64(1) << slot
     if funct == 6:
         m[S_SOLITARY] = 1
@@ -244,7 +244,7 @@ def _head_ready(m, t, queue):  # type: ignore[no-untyped-def]
 def release(m, t, slot, queue):  # type: ignore[no-untyped-def]
     """Free `slot` at the end of cycle `t`: dependants may issue, and its queue may allocate, from t + 1."""
     keep = ~(np.int64(1) << slot)
-    before = _station_busy(m)
+    before = station_busy(m)
     m[S_VALID] &= keep
     _note_station(m, t, before)
     m[S_FREE_LD + queue] |= np.int64(1) << slot

@@ -21,15 +21,21 @@ from simulator.memory_state import M_LINE, OWN
 # isort: off
 from simulator.engine_state import (
     A_ACK_READY, D_BEATS, D_NUMBER, D_PER_BEAT, D_READY, D_SIZE, NEVER, O_ASKED, O_ASKS, O_BEATS, O_BEATS_HELD, O_BUSY,
-    O_KNOWN, O_LAST, O_LOCKED, O_NEXT, O_PAGE, O_PAGE_BEFORE, O_PAGE_FROM, O_READS, O_READS_HELD, O_READ_BLOCKED,
-    O_READ_FIRST, O_READ_SECOND, O_SIDE, O_STALE, O_TRANSLATED, O_WRITE_ASIDE, O_WRITE_BLOCKED, O_WRITE_FIRST,
-    O_WRITE_SECOND, P_BUS, P_LATENCY, P_MEMORY_KIND, P_MEMORY_PORT, P_PER_BEAT, P_PORT, Q_FROM, Q_LENGTH, Q_RECORD,
-    Q_USEFUL, RESPONSE, RESPONSES, W_TAIL,
+    O_KNOWN, O_LAST, O_LOCKED, O_NEXT, O_PAGE, O_PAGES_LOGGED, O_PAGE_BEFORE, O_PAGE_FROM, O_READS, O_READS_HELD,
+    O_READ_BLOCKED, O_READ_FIRST, O_READ_SECOND, O_SIDE, O_STALE, O_TRANSLATED, O_WRITE_ASIDE, O_WRITE_BLOCKED,
+    O_WRITE_FIRST, O_WRITE_SECOND, PAGES_LOGGED, PAGE_LOG, PL_ADDRESS, PL_SIZE, PL_TIME, PL_WHAT, P_BUS, P_LATENCY,
+    P_MEMORY_KIND, P_MEMORY_PORT, P_PER_BEAT, P_PORT, Q_FROM, Q_LENGTH, Q_RECORD, Q_USEFUL, RESPONSE, RESPONSES,
+    W_TAIL,
 )  # fmt: skip
 # isort: on
 
 
 READER, WRITER = 0, 1
+PAGE_PASSES, PAGE_IS, PAGE_IS_NOT, PAGE_TRANSLATED, PAGE_TURN, PAGE_STAYS = range(0, 12, 2)
+"""What is logged, plus the side: a request with nobody in its way, two answers to whether it translated the page last,
+a translation, the side translated for last where both ask, and (plus one if so) whether the writer's page stays."""
+ADDRESS_BITS = 47
+"""More than any virtual address of a RISC-V host with 48-bit paging that is not the kernel's."""
 TO_CROSSBAR = 3
 """Cycles from issue to the crossbar: tlb_q, translate_q, the first buffer."""
 EMPTY = -1
@@ -104,42 +110,71 @@ def alone(m, t):  # type: ignore[no-untyped-def]
 
 @inlined
 def page_of(address):  # type: ignore[no-untyped-def]
-    """Number of the 4 KiB page."""
-    return address >> 12
+    """Number of the 4 KiB page; addresses have ADDRESS_BITS, what stands above is not the port's."""
+    return (address & ((1 << ADDRESS_BITS) - 1)) >> 12
+
+
+@inlined
+def log_page(m, what, t, address):  # type: ignore[no-untyped-def]
+    """Log a question to the page registers or a change of them, if somebody has made room (`engine_repeat`)."""
+    if m[O_PAGES_LOGGED] < PAGES_LOGGED:
+        record = PAGE_LOG + m[O_PAGES_LOGGED] * PL_SIZE
+        m[record + PL_WHAT], m[record + PL_TIME], m[record + PL_ADDRESS] = what, t, address
+        m[O_PAGES_LOGGED] += 1
+
+
+@inlined
+def note_page(m, t, side, address):  # type: ignore[no-untyped-def]
+    """A request of `side` that meets nobody, issued in cycle `t`, has its page translated."""
+    page, known = page_of(address), O_PAGE + side
+    if m[known] != page:
+        m[O_PAGE_BEFORE + side], m[O_PAGE_FROM + side], m[known] = m[known], t + TO_CROSSBAR, page
+        m[O_TRANSLATED] = side
+
+
+@inlined
+def translate_page(m, t, side, page):  # type: ignore[no-untyped-def]
+    """The TLB answers `side` in cycle `t`."""
+    m[O_TRANSLATED] = side
+    m[O_PAGE_BEFORE + side], m[O_PAGE_FROM + side] = m[O_PAGE + side], t + 1
+    m[O_PAGE + side] = page
 
 
 @inlined
 def pass_alone(m, t, side, address):  # type: ignore[no-untyped-def]
     """The last beat of what was issued with nobody in its way goes in cycle `t`; returns its cycle at the port."""
-    page, known = page_of(address), O_PAGE + side
-    if m[known] != page:
-        m[O_PAGE_BEFORE + side], m[O_PAGE_FROM + side], m[known] = m[known], t + TO_CROSSBAR, page
-        m[O_TRANSLATED] = side
+    log_page(m, PAGE_PASSES + side, t, address)
+    note_page(m, t, side, address)
     if side == WRITER:
-        m[O_STALE] = page
+        m[O_STALE] = page_of(address)
     m[O_LAST], m[O_SIDE] = t + TO_CROSSBAR, side
     return _leave(m, t + TO_CROSSBAR)
 
 
 @inlined
-def _page_is(m, t, side, page):  # type: ignore[no-untyped-def]
+def page_is(m, t, side, page):  # type: ignore[no-untyped-def]
     """Whether `side` translated this page last, as its register shows in cycle `t`."""
     return page == (m[O_PAGE + side] if t >= m[O_PAGE_FROM + side] else m[O_PAGE_BEFORE + side])
+
+
+@inlined
+def _meet(m, t):  # type: ignore[no-untyped-def]
+    """From cycle `t` on reader and writer may both be under way."""
+    if m[O_BUSY] == 0:
+        m[O_BUSY], m[O_NEXT] = 1, t + 1
 
 
 @compiled
 def enter_read(m, t, request):  # type: ignore[no-untyped-def]
     """A read goes into its first queue in cycle `t`."""
-    if m[O_BUSY] == 0:
-        m[O_BUSY], m[O_NEXT] = 1, t + 1
+    _meet(m, t)
     m[O_READ_FIRST] = request
 
 
 @compiled
 def enter_beat(m, t, request, last):  # type: ignore[no-untyped-def]
     """A beat of a write goes into its first queue in cycle `t`."""
-    if m[O_BUSY] == 0:
-        m[O_BUSY], m[O_NEXT] = 1, t + 1
+    _meet(m, t)
     m[O_WRITE_FIRST], m[O_STALE] = request * 2 + last, page_of(m[request + Q_FROM])
 
 
@@ -167,12 +202,14 @@ def _translate(m, t):  # type: ignore[no-untyped-def]
     """(whether the read, whether the write behind its first queue misses): the TLB takes one new page a cycle."""
     reads, writes = m[O_ASKS + READER], m[O_ASKS + WRITER]
     if reads and writes:
+        log_page(m, PAGE_TURN + m[O_TRANSLATED], t, 0)
         reads, writes = (1, 0) if m[O_TRANSLATED] == WRITER else (0, 1)
-    for side, asks in ((READER, reads), (WRITER, writes)):
-        if asks:
-            m[O_TRANSLATED] = side
-            m[O_PAGE_BEFORE + side], m[O_PAGE_FROM + side] = m[O_PAGE + side], t + 1
-            m[O_PAGE + side] = m[O_ASKED + side]
+    if reads:
+        log_page(m, PAGE_TRANSLATED + READER, t, m[m[O_READ_SECOND] + Q_FROM])
+        translate_page(m, t, READER, m[O_ASKED + READER])
+    if writes:
+        log_page(m, PAGE_TRANSLATED + WRITER, t, m[m[O_WRITE_SECOND] // 2 + Q_FROM])
+        translate_page(m, t, WRITER, m[O_ASKED + WRITER])
     return not (m[O_KNOWN + READER] or reads), not (m[O_KNOWN + WRITER] or writes)
 
 
@@ -180,7 +217,9 @@ def _translate(m, t):  # type: ignore[no-untyped-def]
 def _move_reads(m, t, full, misses):  # type: ignore[no-untyped-def]
     """The reader's two queues in cycle `t`: what misses, or finds the buffer full, goes around."""
     page = page_of(m[m[O_READ_FIRST] + Q_FROM]) if m[O_READ_FIRST] >= 0 else np.int64(EMPTY)
-    known = _page_is(m, t, READER, page)
+    known = page_is(m, t, READER, page)
+    if page >= 0:
+        log_page(m, (PAGE_IS if known else PAGE_IS_NOT) + READER, t, m[m[O_READ_FIRST] + Q_FROM])
     again = np.int64(EMPTY)
     if m[O_READ_SECOND] >= 0:
         if misses or full:
@@ -199,7 +238,9 @@ def _move_writes(m, t, full, misses):  # type: ignore[no-untyped-def]
     """The writer's two queues in cycle `t`: what finds the buffer full waits; what misses goes around, and what is
     behind it steps aside into a third queue (shadow_retry_a).
     """
-    known = _page_is(m, t, WRITER, m[O_STALE])
+    known = page_is(m, t, WRITER, m[O_STALE])
+    if m[O_WRITE_FIRST] >= 0:
+        log_page(m, (PAGE_IS if known else PAGE_IS_NOT) + WRITER, t, m[m[O_WRITE_FIRST] // 2 + Q_FROM])
     first, second, aside, asked = m[O_WRITE_FIRST], m[O_WRITE_SECOND], m[O_WRITE_ASIDE], m[O_STALE]
     again = np.int64(EMPTY)
     moves = first >= 0 and (second < 0 or misses or not full)

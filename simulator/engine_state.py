@@ -36,6 +36,7 @@ FRONT_WIDTH = 8
 MOST_IN_FLIGHT = 256
 MOST_ACC_BANKS = 16
 STORE_RING = 128
+PAGES_LOGGED = 1024
 
 # Parameters (p), from the accelerator and the memory.
 (
@@ -131,10 +132,12 @@ O_LEFT, O_SLOT, O_START, O_SIZE = range(4)
 (
     _, O_BUSY, O_LAST, O_SIDE, O_LOCKED, O_READ_FIRST, O_READ_SECOND, O_READ_BLOCKED, O_READS_HELD,
     O_READS, _, O_WRITE_FIRST, O_WRITE_SECOND, O_WRITE_ASIDE, O_WRITE_BLOCKED, O_BEATS_HELD, O_BEATS, _, O_STALE,
-    O_TRANSLATED, O_PAGE, _, O_PAGE_BEFORE, _, O_PAGE_FROM, _, O_ASKS, _, O_ASKED, _, O_KNOWN, _
-) = range(640, 672)  # fmt: skip
+    O_TRANSLATED, O_PAGE, _, O_PAGE_BEFORE, _, O_PAGE_FROM, _, O_ASKS, _, O_ASKED, _, O_KNOWN, _, O_PAGES_LOGGED
+) = range(640, 673)  # fmt: skip
 # A request under way, behind the answer that it will get.
 Q_FROM, Q_LENGTH, Q_USEFUL, Q_RECORD = range(D_SIZE, D_SIZE + 4)
+# What was asked of the page registers, or done to them (PAGE_*, `engine_port`), in which cycle, with which address.
+PL_WHAT, PL_TIME, PL_ADDRESS, PL_SIZE = range(4)
 
 # A single-ported accumulator bank: its state before cycle B_TIME; then, for each sub-bank, the rows that wait.
 B_TIME, B_LAST, B_SUB_BANK, B_BLOCKED, B_WAITING = range(5)
@@ -191,6 +194,7 @@ _TABLES = (
     ("ROW_QUEUE", 16, Q_SIZE),
     ("READ_REQUEST", MOST_IN_FLIGHT, Q_RECORD),
     ("WRITE_REQUEST", MOST_IN_FLIGHT, Q_RECORD),
+    ("PAGE_LOG", PAGES_LOGGED, PL_SIZE),
     ("IN_FLIGHT", MOST_IN_FLIGHT, 1),
     ("RESPONSE", RESPONSES, D_SIZE),
     ("BEAT_PORT", BEAT_RING, 1),
@@ -219,9 +223,9 @@ _TABLES = (
 _STARTS = np.cumsum([704] + [records * words for _, records, words in _TABLES]).tolist()
 (
     FRONT, CONV_QUEUE, MATMUL_QUEUE, UNROLLED, MATMUL_LOOP, LOOP_UNIT, ENTRY, UNISSUED, LOAD_QUEUE, LOAD_CONFIG,
-    TRACKER, ROW_QUEUE, READ_REQUEST, WRITE_REQUEST, IN_FLIGHT, RESPONSE, BEAT_PORT, BEAT_MOVED, BEAT_OWN, BEAT_MERGED,
-    ROWS, UNROLLER, COMMANDS, TAGS, LEFT, MESH_DONE, WRITE_TIME, WRITE_BANK, DMA_WRITE_TIME, DMA_WRITE, SUB_BANKS,
-    STORE_QUEUE, ITEM, STORES, NORMALISER, ACKS, STALLS, CONV, STATE_SIZE,
+    TRACKER, ROW_QUEUE, READ_REQUEST, WRITE_REQUEST, PAGE_LOG, IN_FLIGHT, RESPONSE, BEAT_PORT, BEAT_MOVED, BEAT_OWN,
+    BEAT_MERGED, ROWS, UNROLLER, COMMANDS, TAGS, LEFT, MESH_DONE, WRITE_TIME, WRITE_BANK, DMA_WRITE_TIME, DMA_WRITE,
+    SUB_BANKS, STORE_QUEUE, ITEM, STORES, NORMALISER, ACKS, STALLS, CONV, STATE_SIZE,
 ) = _STARTS  # fmt: skip
 _START_IN_THE_PAST = (
     (FRONT, MATMUL_LOOP),
@@ -311,7 +315,7 @@ def new_machine(
     m[[O_LAST, O_READ_BLOCKED, O_WRITE_BLOCKED]] = PAST
     m[[O_READ_FIRST, O_READ_SECOND, O_WRITE_FIRST, O_WRITE_SECOND, O_WRITE_ASIDE]] = -1
     m[[O_PAGE, O_PAGE + 1, O_PAGE_BEFORE, O_PAGE_BEFORE + 1]] = -1
-    m[O_TRANSLATED] = 1
+    m[O_TRANSLATED], m[O_PAGES_LOGGED] = 1, PAGES_LOGGED
     m[SUB_BANKS + B_LAST : SUB_BANKS + MOST_ACC_BANKS * B_SIZE : B_SIZE] = PAST
     ld, ex, st = int(m[P_LD_ENTRIES]), int(m[P_EX_ENTRIES]), int(m[P_ST_ENTRIES])
     m[V_HELD_BANK] = -1
@@ -320,4 +324,15 @@ def new_machine(
     m[S_FREE_ST] = ((1 << st) - 1) << (ld + ex)
     m[[X_PENDING0, X_PENDING1]] = -1
     m[X_WS] = 1
+    _fill_the_past(m)
     return m
+
+
+def _fill_the_past(m: npt.NDArray[np.int64]) -> None:
+    """Results and stored items before the first: long gone, as whoever looks back from a later one finds them."""
+    m[[X_TAG_HEAD, X_TAG_TAIL]] = TAG_RING
+    m[TAGS + T_LEFT : TAGS + TAG_RING * T_SIZE : T_SIZE] = PAST + 1
+    m[[V_SENT, V_FIRED, V_NORMED, V_SCALED, V_ISSUED, V_TAKEN]] = ITEMS
+    for field in (I_QUEUED, I_READ, I_NORM, I_SCALE, I_ACCEPT):
+        m[ITEM + field : ITEM + ITEMS * I_SIZE : I_SIZE] = PAST
+    m[ITEM + I_BANK : ITEM + ITEMS * I_SIZE : I_SIZE] = -1

@@ -16,7 +16,18 @@ from simulator.engine_banks import bank_of, execute_writes
 from simulator.engine_compile import bits, compiled, inlined, least, merged, most
 from simulator.engine_front import release, row_key
 from simulator.engine_normaliser import configure_normaliser, enter, is_stored, leave, passage
-from simulator.engine_port import WRITER, alone, answer_write, best_packet, enter_beat, new_request, page_of, pass_alone
+from simulator.engine_port import (
+    PAGE_STAYS,
+    WRITER,
+    alone,
+    answer_write,
+    best_packet,
+    enter_beat,
+    log_page,
+    new_request,
+    page_of,
+    pass_alone,
+)
 
 # isort: off
 from simulator.engine_state import (
@@ -408,9 +419,10 @@ def writer(m, memory, t):  # type: ignore[no-untyped-def]
         return
     if m[V_W_BEATS] == 0:
         _new_packet(m, t)
-        idle = m[R_ACTIVE] == 0 and (
-            m[R_HEAD] == m[R_TAIL] or m[O_PAGE + WRITER] == page_of(m[m[V_W_REQUEST] + Q_FROM])
-        )
+        idle = m[R_ACTIVE] == 0
+        if idle and m[R_HEAD] != m[R_TAIL]:
+            idle = m[O_PAGE + WRITER] == page_of(m[m[V_W_REQUEST] + Q_FROM])
+            log_page(m, PAGE_STAYS + idle, t, m[m[V_W_REQUEST] + Q_FROM])
         if idle and m[ACKS + m[V_PACKETS] % m[P_IN_FLIGHT]] < NEVER and alone(m, t):
             _end_packet(m, t, _send_packet(m, memory, t))
             return

@@ -9,7 +9,7 @@ import numpy as np
 from simulator.isa import COMPUTE_ACCUMULATED, COMPUTE_PRELOADED, LOOP_CONV_WS, LOOP_WS, PRELOAD
 from simulator.program import Program
 
-_EXECUTE = np.array([PRELOAD, COMPUTE_PRELOADED, COMPUTE_ACCUMULATED, LOOP_WS, LOOP_CONV_WS], np.uint8)
+EXECUTE_COMMANDS = np.array([PRELOAD, COMPUTE_PRELOADED, COMPUTE_ACCUMULATED, LOOP_WS, LOOP_CONV_WS], np.uint8)
 
 
 def joined(first: Program, second: Program) -> Program:
@@ -32,7 +32,7 @@ def pieces(programs: Iterable[Program]) -> Iterator[tuple[Program, bool]]:
             continue
         if held is None:
             held = program
-        elif np.isin(program.funct, _EXECUTE).any():
+        elif np.isin(program.funct, EXECUTE_COMMANDS).any():
             yield held, True
             held = program
         else:

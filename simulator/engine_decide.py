@@ -143,8 +143,24 @@ def _begin(m, t, op, head):  # type: ignore[no-untyped-def]
         _count_macs(m, m[c0 + U_FUNCT], m[c0 + U_RS1], m[c0 + U_RS2])
     m[X_OP], m[X_STATE] = op, COMPUTING
     m[G_EXE_ACTIVE] -= t
-    m[X_A], m[X_B], m[X_D], m[X_A_ON], m[X_B_ON], m[X_D_ON] = -1, -1, -1, 0, 0, 0
     m[X_NA], m[X_NB], m[X_ND], m[X_FIRST], m[X_ROW] = 0, 0, 0, 1, 0
+    early_a = take_operands(m, op, head)
+    total = m[P_DIM]
+    if m[X_WS] and m[X_D] < 0 and not early_a and not m[X_B_T]:
+        rows_a = m[X_A_ROWS] if m[X_A] >= 0 else 1
+        rows_b = m[X_B_ROWS] if m[X_B] >= 0 else 1
+        total = most(most(rows_a, rows_b), m[P_MIN_ROWS])
+    m[X_TOTAL] = total
+    _note_banks(m, total)
+
+
+@compiled
+def take_operands(m, op, head):  # type: ignore[no-untyped-def]
+    """Operands and result of operation `op` from the commands at the head of the queue; returns whether A is read one
+    operation ahead.
+    """
+    c0, c1 = COMMANDS + head % QUEUE_RING * U_SIZE, COMMANDS + (head + 1) % QUEUE_RING * U_SIZE
+    m[X_A], m[X_B], m[X_D], m[X_A_ON], m[X_B_ON], m[X_D_ON] = -1, -1, -1, 0, 0, 0
     m[X_C_KEY], m[X_C_SLOT], m[X_C_ACCUMULATES], m[X_C_ROWS] = -1, -1, 0, 0
     # Output-stationary A passes the transposer, so it is read one operation ahead.
     early_a = m[X_A_T] if m[X_WS] else 1 - m[X_A_T]
@@ -165,13 +181,7 @@ def _begin(m, t, op, head):  # type: ignore[no-untyped-def]
             _take_a(m, c0)
         if not early_b:
             _take_b(m, c0)
-    total = m[P_DIM]
-    if m[X_WS] and m[X_D] < 0 and not early_a and not m[X_B_T]:
-        rows_a = m[X_A_ROWS] if m[X_A] >= 0 else 1
-        rows_b = m[X_B_ROWS] if m[X_B] >= 0 else 1
-        total = most(most(rows_a, rows_b), m[P_MIN_ROWS])
-    m[X_TOTAL] = total
-    _note_banks(m, total)
+    return early_a
 
 
 @merged

@@ -14,15 +14,15 @@ from simulator.engine_queues import advance_front
 
 # isort: off
 from simulator.engine_state import (
-    ACCUMULATOR_KEY, ENTRY, EXECUTE, E_ALLOCATED, E_A_HIGH, E_A_LOW, E_A_WRITES, E_B_HIGH, E_B_LOW, E_COMMAND, E_DEPS,
-    E_FUNCT, E_RS1, E_RS2, E_SIZE, E_SOURCE, E_STARTED, FROM_CONV, FROM_MATMUL, FRONT_WIDTH, F_COMMAND, F_C_HEAD,
-    F_FULL, F_NEXT, G_ALLOCATED, G_STATION_ACTIVE, HOST, H_ACTIVE, H_NEXT, H_UTIL_LD, LOAD, LOAD_QUEUE, L_HEAD, L_NEXT,
-    L_POPPED, L_TAIL, NEVER, PLAIN, P_ACC_BANK_SHIFT, P_DIM, P_EX_ENTRIES, P_EX_QUEUE, P_LD_ENTRIES, P_LD_QUEUE,
-    P_SP_ROWS, P_ST_ENTRIES, P_ST_QUEUE, QUEUE_RING, STORE, STORE_QUEUE, S_A_STRIDE, S_A_T, S_BLOCK0, S_C_STRIDE,
-    S_FREE_EX, S_FREE_LD, S_HEAD_LD, S_ISSUE_EX, S_ISSUE_LD, S_ISSUE_ST, S_LAST_BUSY, S_PIXELS0, S_POOLED, S_SOLITARY,
-    S_TAIL_LD, S_VALID, UNISSUED, UNROLLED, UNROLLER, U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT, U_TIME, U_VARIANT, V_HEAD,
-    V_NEXT, V_POPPED, V_TAIL, X_CQ_HEAD, X_CQ_TAIL, X_UQ_HEAD, X_UQ_START, X_UQ_TAIL, X_U_NEXT, Y_COMMAND, Y_FUNCT,
-    Y_OUT, Y_RS1, Y_RS2, Y_SIZE, Y_SOURCE,
+    ACCUMULATOR_KEY, ENTERS_LOGGED, ENTER_LOG, ENTRY, EXECUTE, E_ALLOCATED, E_A_HIGH, E_A_LOW, E_A_WRITES, E_B_HIGH,
+    E_B_LOW, E_COMMAND, E_DEPS, E_FUNCT, E_RS1, E_RS2, E_SIZE, E_SOURCE, E_STARTED, FROM_CONV, FROM_MATMUL,
+    FRONT_WIDTH, F_COMMAND, F_C_HEAD, F_FULL, F_NEXT, G_ALLOCATED, G_STATION_ACTIVE, HOST, H_ACTIVE, H_NEXT, H_UTIL_LD,
+    LOAD, LOAD_QUEUE, L_HEAD, L_NEXT, L_POPPED, L_TAIL, NEVER, PLAIN, P_ACC_BANK_SHIFT, P_DIM, P_EX_ENTRIES,
+    P_EX_QUEUE, P_LD_ENTRIES, P_LD_QUEUE, P_SP_ROWS, P_ST_ENTRIES, P_ST_QUEUE, QUEUE_RING, STORE, STORE_QUEUE,
+    S_A_STRIDE, S_A_T, S_BLOCK0, S_C_STRIDE, S_FREE_EX, S_FREE_LD, S_HEAD_LD, S_ISSUE_EX, S_ISSUE_LD, S_ISSUE_ST,
+    S_LAST_BUSY, S_LOGGED, S_PIXELS0, S_POOLED, S_SOLITARY, S_TAIL_LD, S_VALID, UNISSUED, UNROLLED, UNROLLER, U_FUNCT,
+    U_RS1, U_RS2, U_SIZE, U_SLOT, U_TIME, U_VARIANT, V_HEAD, V_NEXT, V_POPPED, V_TAIL, X_CQ_HEAD, X_CQ_TAIL, X_UQ_HEAD,
+    X_UQ_START, X_UQ_TAIL, X_U_NEXT, Y_COMMAND, Y_FUNCT, Y_OUT, Y_RS1, Y_RS2, Y_SIZE, Y_SOURCE,
 )  # fmt: skip
 # isort: on
 
@@ -70,7 +70,7 @@ def _first_copy(m, low, copies):  # type: ignore[no-untyped-def]
 
 
 @merged
-def _ranges(m, e, funct, rs1, rs2):  # type: ignore[no-untyped-def]
+def ranges(m, e, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     """Fill the entry's two address ranges: opa [low, high) and opb [low, high)."""
     m[e + E_A_LOW], m[e + E_A_HIGH], m[e + E_B_LOW], m[e + E_B_HIGH], m[e + E_A_WRITES] = -1, -1, -1, -1, 0
     if funct == 0:
@@ -111,7 +111,7 @@ def _overlap(low, high, other_low, other_high):  # type: ignore[no-untyped-def]
 
 
 @merged
-def _depends(m, e, o, queue, other):  # type: ignore[no-untyped-def]
+def depends(m, e, o, queue, other):  # type: ignore[no-untyped-def]
     """Whether new entry `e` of `queue` waits for the completion of valid entry `o` of queue `other` (another queue)."""
     a_a = _overlap(m[e + E_A_LOW], m[e + E_A_HIGH], m[o + E_A_LOW], m[o + E_A_HIGH])
     if queue == LOAD:
@@ -130,14 +130,14 @@ def _dependences(m, e, queue, other, first, end):  # type: ignore[no-untyped-def
     rest = m[S_VALID] & ((np.int64(1) << end) - (np.int64(1) << first))
     while rest:
         slot = lowest_bit(rest)
-        if _depends(m, e, ENTRY + slot * E_SIZE, queue, other):
+        if depends(m, e, ENTRY + slot * E_SIZE, queue, other):
             deps |= np.int64(1) << slot
         rest &= rest - 1
     return deps
 
 
 @merged
-def _note_config(m, rs1, rs2, queue):  # type: ignore[no-untyped-def]
+def note_config(m, rs1, rs2, queue):  # type: ignore[no-untyped-def]
     """The station's own copies of strides, updated as configuration commands are allocated."""
     if queue == EXECUTE:
         m[S_A_STRIDE] = bits(rs1, 31, 16)
@@ -173,7 +173,7 @@ def _enter(m, t, y, slot, queue):  # type: ignore[no-untyped-def]
     e = ENTRY + slot * E_SIZE
     m[e + E_COMMAND], m[e + E_ALLOCATED], m[e + E_STARTED] = m[y + Y_COMMAND], t, t
     m[e + E_FUNCT], m[e + E_RS1], m[e + E_RS2], m[e + E_SOURCE] = funct, rs1, rs2, m[y + Y_SOURCE]
-    _ranges(m, e, funct, rs1, rs2)
+    ranges(m, e, funct, rs1, rs2)
     deps = np.int64(0)
     if funct != 0:
         bounds0, bounds1 = m[P_LD_ENTRIES], m[P_LD_ENTRIES] + m[P_EX_ENTRIES]
@@ -184,8 +184,12 @@ def _enter(m, t, y, slot, queue):  # type: ignore[no-untyped-def]
         if queue != STORE:
             deps |= _dependences(m, e, queue, STORE, bounds1, bounds1 + m[P_ST_ENTRIES])
     else:
-        _note_config(m, rs1, rs2, queue)
+        note_config(m, rs1, rs2, queue)
     m[e + E_DEPS] = deps
+    if m[S_LOGGED] < ENTERS_LOGGED:
+        log = ENTER_LOG + m[S_LOGGED] * 3
+        m[log], m[log + 1], m[log + 2] = slot, m[S_VALID], m[y + Y_COMMAND]
+        m[S_LOGGED] += 1
     before = station_busy(m)
     m[S_VALID] |= np.int64(1) << slot
     if funct == 6:

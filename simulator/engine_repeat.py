@@ -18,9 +18,8 @@ import numpy.typing as npt
 
 from simulator.command_check import GARBAGE_WORD
 from simulator.engine_compile import bits, compiled, inlined, least, pointer_to
-from simulator.engine_front import station_busy
+from simulator.engine_front import depends, station_busy
 from simulator.engine_port import (
-    ADDRESS_BITS,
     PAGE_IS,
     PAGE_PASSES,
     PAGE_STAYS,
@@ -32,31 +31,35 @@ from simulator.engine_port import (
     page_of,
     translate_page,
 )
-from simulator.engine_repeat_addresses import (
+from simulator.engine_repeat_commands import (
     BATCH_COMMANDS,
-    HISTORY,
+    H_QUEUE,
+    H_SEEN1,
+    H_SEEN2,
     MOST_REQUEST_BYTES,
-    MOST_STRIDE_BYTES,
-    MOVERS,
-    NUMBERED_FROM,
-    REMEMBERED,
+    READ,
+    command_at,
+    comparable,
+    forget_old,
+    is_plain,
     meant_address,
-    moves,
-    numbered,
+    note_command,
     seen_address,
-)  # fmt: skip
-from simulator.engine_repeat_state import fold, unfold
+)
+from simulator.engine_repeat_state import adopt, fold, unfold
 from simulator.memory_state import OWN
 
 # isort: off
 from simulator.engine_state import (
-    ACKS, COMPUTING, FLUSH, FLUSHING, G_ALLOCATED, G_EXE_ACTIVE, G_EXE_FLUSH, G_EXE_Q_BLOCK, G_LOAD_ACTIVE,
+    ACKS, COMPUTING, ENTERS_LOGGED, ENTER_LOG, ENTRY, EXECUTE, E_A_LOW, E_A_WRITES, E_B_LOW, E_COMMAND, E_FUNCT, E_RS1,
+    E_SIZE, FLUSH, FLUSHING, F_READ, G_ALLOCATED, G_EXE_ACTIVE, G_EXE_FLUSH, G_EXE_Q_BLOCK, G_LOAD_ACTIVE,
     G_LOAD_DMA_WAIT, G_LOAD_PAD_WAIT, G_RDMA_ACTIVE, G_RDMA_BYTES, G_RDMA_LATENCY, G_STATION_ACTIVE, G_STORE_ACTIVE,
     G_STORE_DMA_WAIT, G_STORE_PAD_WAIT, G_STORE_POOLING, G_UNROLLER_ACTIVE, G_WDMA_ACTIVE, G_WDMA_BYTES,
-    G_WDMA_LATENCY, IN_FLIGHT, L_ROW, L_STATE, NEVER, N_ACC_READ, N_ACC_WRITE, N_SP_READ, N_SP_WRITE, O_PAGE,
+    G_WDMA_LATENCY, IN_FLIGHT, LOAD, L_ROW, L_STATE, NEVER, N_ACC_READ, N_ACC_WRITE, N_SP_READ, N_SP_WRITE, O_PAGE,
     O_PAGES_LOGGED, O_PAGE_FROM, O_TRANSLATED, PAGES_LOGGED, PAGE_LOG, PL_ADDRESS, PL_SIZE, PL_TIME, PL_WHAT,
-    P_ACC_PORTS, P_IN_FLIGHT, P_MEMORY_KIND, P_NORM_LANES, P_REQUEST, R_ACTIVE, R_BEATS, R_BYTES, R_REQUESTS, STALLS,
-    V_BEATS, V_BYTES, V_POOL_STEP, V_READY, V_REQUESTS, V_SENT, V_STATE, V_TAKEN, X_BUSY, X_MACS, X_STATE, X_UNROLL,
+    P_ACC_PORTS, P_IN_FLIGHT, P_MEMORY_KIND, P_NORM_LANES, P_REQUEST, R_ACTIVE, R_BEATS, R_BYTES, R_REQUESTS, SLOTS,
+    STALLS, S_LOGGED, V_BEATS, V_BYTES, V_POOL_STEP, V_READY, V_REQUESTS, V_SENT, V_STATE, V_TAKEN, X_BUSY, X_MACS,
+    X_STATE, X_UNROLL,
 )  # fmt: skip
 # isort: on
 
@@ -79,31 +82,32 @@ SHORTEST, LONGEST = 32, 96
 MOST_SEGMENTS = BATCH_COMMANDS // SHORTEST + 2
 """Segments of a batch."""
 _COMMAND_WORDS = 3
-A_STATE, A_SEGMENT, A_AFTER, A_CYCLES, A_LOG, A_LOGGED, A_BEFORE, PAIR_SIZE = range(8)
-"""A pair: what it is of, what followed, its cycles, what it asked of the page registers and did to them (place and
-number in the log), and the pair of the same state and segment, found before, that was answered otherwise (0: none)."""
+A_STATE, A_SEGMENT, A_AFTER, A_CYCLES, A_LOG, A_LOGGED, A_ASKED, A_BEFORE, PAIR_SIZE = range(9)
+"""A pair: what it is of, what followed, its cycles; what it asked of the page registers and did to them (place and
+number in the log) and, behind that, how many questions it asked of dependence; and the pair of the same state and
+segment, found before, that was answered otherwise (0: none)."""
 WHAT_SIZE = 16
 MOST_ANSWERS = 16
 """Pairs of one state and segment that are tried."""
 _STATES, _SEGMENTS, _PAIRS, _TURNS = 1 << 14, 1 << 14, 1 << 14, 1 << 16
-_STATE_WORDS, _SEGMENT_WORDS, _FOLD_WORDS, _LOG_WORDS = 1 << 22, 1 << 21, 1 << 15, 1 << 20
-"""What the tables hold before they are emptied: 60 MiB in all, however long the stream."""
+_STATE_WORDS, _SEGMENT_WORDS, _FOLD_WORDS, _LOG_WORDS = 1 << 22, 1 << 21, 1 << 15, 1 << 22
+"""What the tables hold before they are emptied: 90 MiB in all, however long the stream."""
 
 # What is known. `*_WORDS` holds the words of what is known, one after the other, number i from `*_AT` + i to the next;
 # `*_TABLE` finds a number by hash (0 is free); TIMES counts how often a segment came behind
 # another, by hash; then room to work in.
 (
     STATES_HELD, SEGMENTS_HELD, PAIRS_HELD, SKIPPED_CYCLES, STATE, STARTED_AT, LOG_HELD, SKIPPED_SEGMENTS,
-    LAST_SEGMENT
-) = range(9)  # fmt: skip
+    LAST_SEGMENT, BATCH_FROM
+) = range(10)  # fmt: skip
 _PARTS = (
     16, _STATE_WORDS + _FOLD_WORDS, _STATES + 1, 2 * _STATES, _SEGMENT_WORDS, _SEGMENTS + 1, 2 * _SEGMENTS, _TURNS,
-    PAIR_SIZE * _PAIRS, COUNTERS.size * _PAIRS, 2 * _PAIRS, _LOG_WORDS + 2 * PAGES_LOGGED, COUNTERS.size, REGISTERS,
-    _FOLD_WORDS, _COMMAND_WORDS * LONGEST,
+    PAIR_SIZE * _PAIRS, COUNTERS.size * _PAIRS, 2 * _PAIRS, _LOG_WORDS + 2 * PAGES_LOGGED + ENTERS_LOGGED * SLOTS,
+    COUNTERS.size, REGISTERS, SLOTS, _FOLD_WORDS, _COMMAND_WORDS * LONGEST,
 )  # fmt: skip
 (
     _, STATE_WORDS, STATE_AT, STATE_TABLE, SEGMENT_WORDS, SEGMENT_AT, SEGMENT_TABLE, TIMES, PAIRS, RISES, PAIR_TABLE,
-    LOG, BEFORE, KEPT, FOLDED, SEGMENT, KNOWN_SIZE
+    LOG, BEFORE, KEPT, HOLDERS, FOLDED, SEGMENT, KNOWN_SIZE
 ) = np.cumsum([0, *_PARTS]).tolist()  # fmt: skip
 
 
@@ -205,51 +209,30 @@ def _empty(known):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def is_plain(functs, rs1s, rs2s):  # type: ignore[no-untyped-def]
-    """Whether no command is a loop's or a normaliser's, and addresses and strides are of ordinary size."""
-    funct, rs1, rs2 = pointer_to(functs), pointer_to(rs1s), pointer_to(rs2s)
-    for i in range(functs.size):
-        if moves(funct[i]):
-            if rs1[i] < (1 if funct[i] == 3 else 0) or rs1[i] >= 1 << (ADDRESS_BITS - 1):
-                return False
-        elif funct[i] == 0:
-            kind = bits(rs1[i], 1, 0)
-            stride = rs2[i] if kind == 1 else bits(rs2[i], 31, 0)
-            if kind == 3 or (kind != 0 and not 0 <= stride <= MOST_STRIDE_BYTES):
-                return False
-        elif funct[i] > 7:
-            return False
-    return True
+def repeats(functs, rs1s, rs2s):  # type: ignore[no-untyped-def]
+    """Whether what repeats in these commands can be told (`engine_repeat_commands.is_plain`)."""
+    return is_plain(pointer_to(functs), pointer_to(rs1s), pointer_to(rs2s), functs.size)
 
 
 @compiled
 def cut(machine, table, seen, functs, rs1s, rs2s, cuts):  # type: ignore[no-untyped-def]
-    """Cut a batch of commands into segments; returns how many.
+    """Cut the next batch of commands into segments; returns how many.
 
-    `cuts`, int64 (4 * MOST_SEGMENTS,), takes of each its end, its number, the places of addresses up to there, and how
-    often it comes behind the one before it. Addresses in `rs1s` get the numbers of their commands.
+    `cuts`, int64 (3 * MOST_SEGMENTS,), takes of each its end, its number, and how often it comes behind the one before
+    it. Addresses in `rs1s` get the numbers of their commands.
     """
     m, known, view, segments = pointer_to(machine), pointer_to(table), pointer_to(seen), pointer_to(cuts)
     funct, rs1, rs2, commands = pointer_to(functs), pointer_to(rs1s), pointer_to(rs2s), functs.size
-    room = known[SEGMENT_AT + known[SEGMENTS_HELD]] + _COMMAND_WORDS * commands
-    full = known[SEGMENTS_HELD] + MOST_SEGMENTS > _SEGMENTS or room > _SEGMENT_WORDS
-    full = full or 4 * known[STATES_HELD] > 3 * _STATES or 4 * known[STATE_AT + known[STATES_HELD]] > 3 * _STATE_WORDS
-    if full or 4 * known[PAIRS_HELD] > 3 * _PAIRS or 4 * known[LOG_HELD] > 3 * _LOG_WORDS:
-        _empty(known)
-    begin = view[MOVERS] - REMEMBERED
-    for i in range(REMEMBERED):
-        view[HISTORY + i] = view[HISTORY + begin + i]
-    view[NUMBERED_FROM] += begin
-    place, start, count, align = np.int64(REMEMBERED), np.int64(0), 0, m[P_REQUEST] - 1
+    _make_room(known, commands)
+    forget_old(view)
+    start, count, first = np.int64(0), 0, view[READ]
     while start < commands:
         end, n = _segment_end(funct, rs1, start, commands), SEGMENT
         for index in range(start, end):
-            known[n], known[n + 1], known[n + 2] = funct[index], rs1[index], rs2[index]
-            if moves(funct[index]) and rs1[index] != 0:
-                view[HISTORY + place] = rs1[index]
-                known[n + 1] = (1 << 62) | (rs1[index] & align)
-                rs1[index] = numbered(view, place)
-                place += 1
+            note_command(view, first + index, np.int64(funct[index]), rs1[index], rs2[index])
+            e = command_at(view, first + index)
+            known[n], known[n + 1], known[n + 2] = view[e + E_FUNCT], view[e + H_SEEN1], view[e + H_SEEN2]
+            rs1[index] = view[e + E_RS1]
             n += _COMMAND_WORDS
         number = _number(
             known, SEGMENT, n - SEGMENT, SEGMENT_WORDS, SEGMENT_AT, SEGMENT_TABLE, 2 * _SEGMENTS, known[SEGMENTS_HELD]
@@ -258,20 +241,33 @@ def cut(machine, table, seen, functs, rs1s, rs2s, cuts):  # type: ignore[no-unty
         turn = _mixed(_mixed(np.int64(1), known[LAST_SEGMENT]), number) & (_TURNS - 1)
         known[TIMES + turn] += 1
         known[LAST_SEGMENT] = number
-        segments[4 * count], segments[4 * count + 1], segments[4 * count + 2] = end, number, place
-        segments[4 * count + 3] = turn
+        segments[3 * count], segments[3 * count + 1], segments[3 * count + 2] = end, number, turn
         count += 1
         start = end
     for i in range(count):
-        segments[4 * i + 3] = known[TIMES + segments[4 * i + 3]]
-    view[MOVERS] = REMEMBERED
+        segments[3 * i + 2] = known[TIMES + segments[3 * i + 2]]
+    known[BATCH_FROM] = first
+    if first == 0:
+        adopt(m, view)
     return count
+
+
+@compiled
+def _make_room(known, commands):  # type: ignore[no-untyped-def]
+    """Forget everything if a batch might not fit."""
+    room = known[SEGMENT_AT + known[SEGMENTS_HELD]] + _COMMAND_WORDS * commands
+    full = known[SEGMENTS_HELD] + MOST_SEGMENTS > _SEGMENTS or room > _SEGMENT_WORDS
+    full = full or 4 * known[STATES_HELD] > 3 * _STATES or 4 * known[STATE_AT + known[STATES_HELD]] > 3 * _STATE_WORDS
+    if full or 4 * known[PAIRS_HELD] > 3 * _PAIRS or 4 * known[LOG_HELD] > 3 * _LOG_WORDS:
+        _empty(known)
 
 
 @compiled
 def note_state(machine, t, table, seen):  # type: ignore[no-untyped-def]
     """Make `STATE` the number of the machine's state before cycle `t`, -1 if it cannot be told."""
-    _note_state(pointer_to(machine), t, pointer_to(table), pointer_to(seen))
+    m, view = pointer_to(machine), pointer_to(seen)
+    view[READ] = m[F_READ]
+    _note_state(m, t, pointer_to(table), view)
 
 
 @compiled
@@ -295,7 +291,53 @@ def note_before(machine, t, table):  # type: ignore[no-untyped-def]
     for i in range(COUNTERS.size):
         known[BEFORE + i] = m[COUNTERS[i]]
     _open_conditions(m, -t)
-    m[O_PAGES_LOGGED], known[STARTED_AT] = 0, t
+    for slot in range(SLOTS):
+        known[HOLDERS + slot] = m[ENTRY + slot * E_SIZE + E_COMMAND]
+    m[O_PAGES_LOGGED], m[S_LOGGED], known[STARTED_AT] = 0, 0, t
+
+
+@inlined
+def _may_depend(view, e, o, queue, other):  # type: ignore[no-untyped-def]
+    """Whether `depends` of new command `e` of `queue` and `o` of `other` is more than a matter of their kinds."""
+    a_a = comparable(view[e + E_A_LOW], view[o + E_A_LOW])
+    if queue == LOAD:
+        return a_a or comparable(view[e + E_A_LOW], view[o + E_B_LOW])
+    if queue == EXECUTE and other == LOAD:
+        return a_a or comparable(view[e + E_B_LOW], view[o + E_A_LOW])
+    if queue == EXECUTE:
+        return view[e + E_A_WRITES] != 0 and a_a
+    return a_a and (other == LOAD or view[o + E_A_WRITES] != 0)
+
+
+@compiled
+def _note_questions(known, view, command, valid, log):  # type: ignore[no-untyped-def]
+    """Log for which of the entries `valid` then the command waits when it enters the station; returns the log's end."""
+    e = command_at(view, command)
+    queue, slot = view[e + H_QUEUE], 0
+    while valid and view[e + E_FUNCT] != 0:
+        if valid & 1:
+            held = known[HOLDERS + slot]
+            o = command_at(view, held)
+            other = view[o + H_QUEUE]
+            if other != queue and _may_depend(view, e, o, queue, other):
+                answer = 1 if depends(view, e, o, queue, other) else 0
+                known[log] = ((view[READ] - command) << 32) | ((view[READ] - held) << 1) | answer
+                log += 1
+        valid >>= 1
+        slot += 1
+    return log
+
+
+@compiled
+def _answers_hold(known, view, pair):  # type: ignore[no-untyped-def]
+    """Whether the segment's commands wait for the same others as the pair's did."""
+    log = known[pair + A_LOG] + 2 * known[pair + A_LOGGED]
+    for place in range(log, log + known[pair + A_ASKED]):
+        word = known[place]
+        e, o = command_at(view, view[READ] - (word >> 32)), command_at(view, view[READ] - ((word >> 1) & 0x7FFFFFFF))
+        if depends(view, e, o, view[e + H_QUEUE], view[o + H_QUEUE]) != (word & 1 == 1):
+            return False
+    return True
 
 
 @compiled
@@ -317,20 +359,26 @@ def _note_pair(m, t, known, view, state, segment):  # type: ignore[no-untyped-de
         known[log] = (m[passed + PL_TIME] - known[STARTED_AT]) * WHAT_SIZE + m[passed + PL_WHAT]
         known[log + 1] = seen_address(view, m[passed + PL_ADDRESS])
         log += 2
+    start = log
+    for entered in range(ENTER_LOG, ENTER_LOG + 3 * m[S_LOGGED], 3):
+        log = _note_questions(known, view, m[entered + 2], m[entered + 1], log)
+        known[HOLDERS + m[entered]] = m[entered + 2]
+    known[record + A_ASKED] = log - start
     known[LOG_HELD] = log - LOG
 
 
 @compiled
-def note_after(machine, t, table, seen, segment, place):  # type: ignore[no-untyped-def]
+def note_after(machine, t, table, seen, segment):  # type: ignore[no-untyped-def]
     """The segment has been run up to cycle `t`: remember what came of it, if that can be told."""
     m, known, view = pointer_to(machine), pointer_to(table), pointer_to(seen)
     state = known[STATE]
-    view[MOVERS] = place
+    view[READ] = m[F_READ]
     _note_state(m, t, known, view)
     room = known[PAIRS_HELD] + 1 < _PAIRS and known[LOG_HELD] < _LOG_WORDS
-    if state >= 0 and known[STATE] >= 0 and m[O_PAGES_LOGGED] < PAGES_LOGGED and room:
+    room = room and m[O_PAGES_LOGGED] < PAGES_LOGGED and m[S_LOGGED] < ENTERS_LOGGED
+    if state >= 0 and known[STATE] >= 0 and room:
         _note_pair(m, t, known, view, state, segment)
-    m[O_PAGES_LOGGED] = PAGES_LOGGED
+    m[O_PAGES_LOGGED], m[S_LOGGED] = PAGES_LOGGED, ENTERS_LOGGED
 
 
 @inlined
@@ -366,6 +414,12 @@ def _pages_go(m, t, known, view, pair):  # type: ignore[no-untyped-def]
     return True
 
 
+@inlined
+def _goes(m, t, known, view, pair):  # type: ignore[no-untyped-def]
+    """Whether what the pair's segment asked is answered in the same way; then the page registers are brought up."""
+    return _answers_hold(known, view, pair) and _pages_go(m, t, known, view, pair)
+
+
 @compiled
 def skip(machine, t, table, seen, cuts, first, count):  # type: ignore[no-untyped-def]
     """Skip what is known of the segments from `first` up to `count`; returns (first one not skipped, cycle).
@@ -375,14 +429,14 @@ def skip(machine, t, table, seen, cuts, first, count):  # type: ignore[no-untype
     m, known, view, segments = pointer_to(machine), pointer_to(table), pointer_to(seen), pointer_to(cuts)
     i, state = first, known[STATE]
     while i < count:
-        number = known[_pair_place(known, state, segments[4 * i + 1])]
-        back, view[MOVERS] = view[MOVERS], segments[4 * i + 2]
+        number = known[_pair_place(known, state, segments[3 * i + 1])]
+        back, view[READ] = view[READ], known[BATCH_FROM] + segments[3 * i]
         left = MOST_ANSWERS
-        while number and left and not _pages_go(m, t, known, view, PAIRS + (number - 1) * PAIR_SIZE):
+        while number and left and not _goes(m, t, known, view, PAIRS + (number - 1) * PAIR_SIZE):
             number = known[PAIRS + (number - 1) * PAIR_SIZE + A_BEFORE]
             left -= 1
         if number == 0 or left == 0:
-            view[MOVERS] = back
+            view[READ] = back
             break
         if i == first:
             _open_conditions(m, t)
@@ -400,7 +454,8 @@ def skip(machine, t, table, seen, cuts, first, count):  # type: ignore[no-untype
 
 @compiled
 def resume(machine, t, table, seen):  # type: ignore[no-untyped-def]
-    """Bring the machine, which has read F_READ commands, into `STATE` as of before cycle `t`, after a `skip`."""
+    """Bring the machine into `STATE` as of before cycle `t`, after a `skip`."""
     m, known, view = pointer_to(machine), pointer_to(table), pointer_to(seen)
+    m[F_READ] = view[READ]
     unfold(m, t, known, STATE_WORDS + known[STATE_AT + known[STATE]], view)
     _open_conditions(m, -t)

@@ -13,16 +13,19 @@ from __future__ import annotations
 import numpy as np
 
 from simulator.engine_compile import compiled, inlined, least, most
+from simulator.engine_decide import take_operands
 from simulator.engine_port import page_of
-from simulator.engine_repeat_addresses import (
+from simulator.engine_repeat_commands import (
     EXACT,
+    H_SEEN1,
+    H_SEEN2,
+    NAMES,
     NUMBERS,
     ORDER,
     REACH,
     REMEMBERED,
-    REQUEST,
+    command_at,
     meant_address,
-    moves,
     seen_address,
 )
 from simulator.engine_rows import OWN_ENTRIES, SHARED_ENTRIES
@@ -31,31 +34,35 @@ from simulator.engine_rows import OWN_ENTRIES, SHARED_ENTRIES
 from simulator.engine_repeat_kinds import (
     ADDRESS, AGE, ALLOCATED, ALWAYS, ANSWER, CAUSE, DUE, GONE_COMMAND, HOLDING, ITEM_ON_ITS_WAY, ITEM_PASSED,
     LEFT_MESH, LENGTH, LOADING, MEETING, MERGING, OLD, ONE_STAMP, OPERATING, QUEUED, READING, READY, READ_UNDER_WAY,
-    ROW, ROW_TO_WRITE, RS1, SENDING_PACKETS, SLOT, STAMP, STORE_UNDER_WAY, STORING, TAG, TRACKED, WAITING_COMMAND,
-    WORD, WRITE_UNDER_WAY, YET_TO_ISSUE, ZEROING,
+    ROW, ROW1, ROW_TO_WRITE, SENDING_PACKETS, SLOT, STAMP, STORE_UNDER_WAY, STORING, TAG, TRACKED, WAITING_COMMAND,
+    WORD, WRITE_UNDER_WAY, ZEROING,
 )  # fmt: skip
 from simulator.engine_state import (
     ACKS, A_MERGED, A_MOVED, A_OWN, A_PASSED, BEAT_MERGED, BEAT_MOVED, BEAT_OWN, BEAT_PORT, BEAT_RING, COMMANDS,
-    COMPUTING, CONV_QUEUE, DMA_WRITE, DMA_WRITE_TIME, D_BEATS, D_NUMBER, D_SIZE, ENTRY, E_COMMAND, E_DEPS, E_SIZE,
-    FRONT, FRONT_WIDTH, F_A_HEAD, F_A_TAIL, F_B_HEAD, F_B_TAIL, F_COMMAND, F_C_HEAD, F_C_TAIL, F_READ, IN_FLIGHT, ITEM,
-    ITEMS, I_ACCEPT, I_BANK, I_NORM, I_READ, I_SCALE, I_SIZE, K_SIZE, K_VALID, LEFT, LOAD_CONFIG, LOAD_QUEUE, L_HEAD,
-    L_POPPED, L_STATE, L_TAIL, MATMUL_QUEUE, MESH_DONE, NARROW, NEVER, O_ASKED, O_ASKS, O_BEATS, O_BEATS_HELD, O_BUSY,
-    O_KNOWN, O_LOCKED, O_NEXT, O_READS, O_READS_HELD, O_READ_BLOCKED, O_READ_FIRST, O_READ_SECOND, O_SIZE, O_STALE,
-    O_WRITE_ASIDE, O_WRITE_BLOCKED, O_WRITE_FIRST, O_WRITE_SECOND, PAST, P_ACC_LATENCY, P_ACC_SCALE, P_BUS, P_DIM,
-    P_EX_ENTRIES, P_FRONT, P_FRONT_ENTRIES, P_GAP, P_IN_FLIGHT, P_LD_ENTRIES, P_MESH_DELAY, P_PER_BEAT, P_READ_DELAY,
-    P_REQUEST, P_SCALE_LATENCY, P_ST_ENTRIES, P_TAGS, P_TRACKED, QUEUE_RING, Q_FROM, Q_RECORD, Q_SIZE, READ_REQUEST,
-    RESPONSE, RESPONSES, ROWS, ROW_QUEUE, R_ACTIVE, R_HEAD, R_TAIL, SLOTS, STORES, STORE_QUEUE, STORE_RING, S_FREE_LD,
-    S_HEAD_LD, S_TAIL_LD, S_VALID, TAGS, TAG_RING, TRACKER, T_LEFT, T_MATCH, T_SIZE, UNISSUED, UNROLLED, UNROLLER,
-    U_SIZE, V_CLOSED, V_FIRED, V_HEAD, V_HELD_BANK, V_HELD_BEHIND, V_ISSUED, V_NORMED, V_OPENED, V_PACKETS, V_POPPED,
-    V_READ, V_SCALED, V_SENT, V_STATE, V_TAIL, V_TAKEN, V_W_BEATS, V_W_LEFT, V_W_REQUEST, WAITING, WIDE, WRITE_BANK,
-    WRITE_REQUEST, WRITE_RING, WRITE_TIME, WR_SIZE, W_ACC_TIME, W_BUSY, W_HEAD, W_LAST_TIME, W_NARROW_AT,
-    W_NARROW_HEAD, W_NARROW_TAIL, W_PORT, W_SHARED, W_TAIL, W_TIME, W_WIDE_HEAD, W_WIDE_TAIL, X_CQ_HEAD, X_CQ_TAIL,
-    X_DONE_HEAD, X_DONE_TAIL, X_ENTRIES, X_FIRED, X_LAST_OUT, X_OPS, X_READ_TIME, X_STATE, X_TAG_HEAD, X_TAG_TAIL,
-    X_UQ_HEAD, X_UQ_TAIL, Y_COMMAND, Y_SIZE, Z_HELD, Z_VALID,
+    COMPUTING, CONV_QUEUE, DMA_WRITE, DMA_WRITE_TIME, D_BEATS, D_NUMBER, D_SIZE, ENTRY, E_A_LOW, E_A_WRITES, E_COMMAND,
+    E_DEPS, E_FUNCT, E_RS1, E_RS2, E_SIZE, E_SOURCE, FRONT, FRONT_WIDTH, F_A_HEAD, F_A_TAIL, F_B_HEAD, F_B_TAIL,
+    F_COMMAND, F_C_HEAD, F_C_TAIL, F_READ, HOST, IN_FLIGHT, ITEM, ITEMS, I_ACCEPT, I_BANK, I_NORM, I_READ, I_SCALE,
+    I_SIZE, K_SIZE, K_SLOT, K_VALID, LEFT, LOAD_CONFIG, LOAD_QUEUE, L_HEAD, L_POPPED, L_STATE, L_TAIL, MATMUL_QUEUE,
+    MESH_DONE, NARROW, NEVER, O_ASKED, O_ASKS, O_BEATS, O_BEATS_HELD, O_BUSY, O_KNOWN, O_LOCKED, O_NEXT, O_READS,
+    O_READS_HELD, O_READ_BLOCKED, O_READ_FIRST, O_READ_SECOND, O_SIZE, O_STALE, O_WRITE_ASIDE, O_WRITE_BLOCKED,
+    O_WRITE_FIRST, O_WRITE_SECOND, PAST, P_ACC_LATENCY, P_ACC_SCALE, P_BUS, P_DIM, P_EX_ENTRIES, P_FRONT,
+    P_FRONT_ENTRIES, P_GAP, P_IN_FLIGHT, P_LD_ENTRIES, P_MESH_DELAY, P_PER_BEAT, P_READ_DELAY, P_REQUEST,
+    P_SCALE_LATENCY, P_ST_ENTRIES, P_TAGS, P_TRACKED, QUEUE_RING, Q_FROM, Q_RECORD, Q_SIZE, READ_REQUEST, RESPONSE,
+    RESPONSES, ROWS, ROW_QUEUE, ROW_SHIFT, R_ACTIVE, R_HEAD, R_TAIL, SLOTS, STORES, STORE_QUEUE, STORE_RING, S_FREE_LD,
+    S_HEAD_LD, S_TAIL_LD, S_VALID, TAGS, TAG_RING, TRACKER, T_KEY, T_LEFT, T_MATCH, T_SIZE, T_SLOT, UNISSUED, UNROLLED,
+    UNROLLER, U_FUNCT, U_RS1, U_RS2, U_SIZE, U_SLOT, V_CLOSED, V_FIRED, V_HEAD, V_HELD_BANK, V_HELD_BEHIND, V_ISSUED,
+    V_NORMED, V_OPENED, V_PACKETS, V_POPPED, V_READ, V_SCALED, V_SENT, V_STATE, V_TAIL, V_TAKEN, V_W_BEATS, V_W_LEFT,
+    V_W_REQUEST, WAITING, WIDE, WRITE_BANK, WRITE_REQUEST, WRITE_RING, WRITE_TIME, WR_SIZE, W_ACC_TIME, W_BUSY, W_HEAD,
+    W_LAST_TIME, W_NARROW_AT, W_NARROW_HEAD, W_NARROW_TAIL, W_PORT, W_SHARED, W_TAIL, W_TIME, W_WIDE_HEAD, W_WIDE_TAIL,
+    X_CQ_HEAD, X_CQ_TAIL, X_DONE_HEAD, X_DONE_TAIL, X_ENTRIES, X_FIRED, X_LAST_OUT, X_OP, X_OPS, X_READ_TIME, X_STATE,
+    X_TAG_HEAD, X_TAG_TAIL, X_UQ_HEAD, X_UQ_TAIL, Y_COMMAND, Y_FUNCT, Y_RS1, Y_RS2, Y_SIZE, Y_SOURCE, Z_HELD,
+    Z_HELD_KEY, Z_HELD_LAST, Z_TRACKER, Z_VALID,
 )  # fmt: skip
 # isort: on
 
 _LOOK_BACK_ITEMS = 12
+_SOME_ROW = 1 << (ROW_SHIFT + 30)
+"""Stands for the row of a result: nobody compares it unless a row is accumulated on its way in."""
 
 
 @inlined
@@ -67,6 +74,12 @@ def _reach(m):  # type: ignore[no-untyped-def]
     return fixed + 16 * m[P_GAP] + beats * m[P_PER_BEAT]
 
 
+@inlined
+def _first_row(m, tracker):  # type: ignore[no-untyped-def]
+    """First local row of the mvin that `tracker` follows."""
+    return m[ENTRY + m[TRACKER + tracker * K_SIZE + K_SLOT] * E_SIZE + E_A_LOW]
+
+
 @compiled
 def _seen(m, t, at, kind, view):  # type: ignore[no-untyped-def]
     """The word `at` as seen from cycle `t`."""
@@ -76,11 +89,11 @@ def _seen(m, t, at, kind, view):  # type: ignore[no-untyped-def]
     if kind in (STAMP, OLD):
         return value if value >= NEVER else most(value - t, -view[REACH] if kind == OLD else np.int64(-1))
     if kind == SLOT:
-        return view[value] if value >= 0 else np.int64(-1)
-    if kind == ADDRESS or (kind == RS1 and moves(m[at - 1])):
+        return view[NAMES + value] if value >= 0 else np.int64(-1)
+    if kind == ADDRESS:
         return seen_address(view, value)
-    if kind == RS1:
-        return value
+    if kind >= ROW1:
+        return value - _first_row(m, m[at + (1 << (kind - ROW1))])
     if kind == DUE:
         return most(value - t, 0) + 1 if value else np.int64(0)
     return np.int64(PAST) if value == PAST else most(value - t, -1)
@@ -95,8 +108,10 @@ def _meant(m, t, at, kind, value, view):  # type: ignore[no-untyped-def]
         return value - 1 + t if value else np.int64(0)
     if kind == AGE:
         return value if value == PAST else value + t
-    if kind == ADDRESS or (kind == RS1 and moves(m[at - 1])):
+    if kind == ADDRESS:
         return meant_address(view, value)
+    if kind >= ROW1:
+        return value + _first_row(m, m[at + (1 << (kind - ROW1))])
     return value
 
 
@@ -135,9 +150,35 @@ def _walk_front_queue(m, t, base, head, tail, o, n, out, view):  # type: ignore[
         m[tail] = m[head] + o[n]
     n += 1
     for number in range(m[tail] - m[P_FRONT_ENTRIES] - 1, m[tail]):
-        fields = WAITING_COMMAND if number >= m[head] else GONE_COMMAND
-        n = _walk(m, t, base + number % FRONT_WIDTH * Y_SIZE, fields, o, n, out, view)
+        y = base + number % FRONT_WIDTH * Y_SIZE
+        if number < m[head]:
+            n = _walk(m, t, y, GONE_COMMAND, o, n, out, view)
+            continue
+        n = _walk(m, t, y, WAITING_COMMAND, o, n, out, view)
+        if out:
+            n = _write_seen(view, m[y + Y_COMMAND], o, n)
+        else:
+            n += 3
     return n
+
+
+@compiled
+def _write_seen(view, number, o, n):  # type: ignore[no-untyped-def]
+    """The command as it is seen."""
+    e = command_at(view, number)
+    o[n], o[n + 1], o[n + 2] = view[e + E_FUNCT], view[e + H_SEEN1], view[e + H_SEEN2]
+    return n + 3
+
+
+@compiled
+def _recall(m, view, base, head, tail, number):  # type: ignore[no-untyped-def]
+    """Fill a queue of the front end with the commands before `number`; returns the number of the oldest."""
+    for place in range(m[tail] - 1, m[head] - 1, -1):
+        number -= 1
+        y, e = base + place % FRONT_WIDTH * Y_SIZE, command_at(view, number)
+        m[y + Y_FUNCT], m[y + Y_RS1], m[y + Y_RS2] = view[e + E_FUNCT], view[e + E_RS1], view[e + E_RS2]
+        m[y + Y_COMMAND], m[y + Y_SOURCE] = number, HOST
+    return number
 
 
 @compiled
@@ -158,16 +199,9 @@ def _walk_front(m, t, o, n, out, view):  # type: ignore[no-untyped-def]
     n = _walk_front_queue(m, t, MATMUL_QUEUE, F_B_HEAD, F_B_TAIL, o, n, out, view)
     n = _walk_front_queue(m, t, UNROLLED, F_C_HEAD, F_C_TAIL, o, n, out, view)
     if not out:
-        number = m[F_READ]
-        for at in range(m[F_A_TAIL] - 1, m[F_A_HEAD] - 1, -1):
-            number -= 1
-            m[CONV_QUEUE + at % FRONT_WIDTH * Y_SIZE + Y_COMMAND] = number
-        for at in range(m[F_B_TAIL] - 1, m[F_B_HEAD] - 1, -1):
-            number -= 1
-            m[MATMUL_QUEUE + at % FRONT_WIDTH * Y_SIZE + Y_COMMAND] = number
-        for at in range(m[F_C_TAIL] - 1, m[F_C_HEAD] - 1, -1):
-            number -= 1
-            m[UNROLLED + at % FRONT_WIDTH * Y_SIZE + Y_COMMAND] = number
+        number = _recall(m, view, CONV_QUEUE, F_A_HEAD, F_A_TAIL, m[F_READ])
+        number = _recall(m, view, MATMUL_QUEUE, F_B_HEAD, F_B_TAIL, number)
+        number = _recall(m, view, UNROLLED, F_C_HEAD, F_C_TAIL, number)
         m[F_COMMAND] = number
     return n
 
@@ -178,7 +212,7 @@ def _name_entries(m, view):  # type: ignore[no-untyped-def]
     first, count = np.int64(0), np.int64(0)
     # A configuration gives up its entry when it is issued; nobody asks for that of its record in a queue.
     for slot in range(SLOTS):
-        view[slot] = -1
+        view[NAMES + slot] = -1
     for queue in range(3):
         size = m[P_LD_ENTRIES] if queue == 0 else (m[P_EX_ENTRIES] if queue == 1 else m[P_ST_ENTRIES])
         oldest = count
@@ -194,7 +228,7 @@ def _name_entries(m, view):  # type: ignore[no-untyped-def]
                 view[ORDER + place] = slot
                 count += 1
         for entry in range(oldest, count):
-            view[view[ORDER + entry]] = first + entry - oldest
+            view[NAMES + view[ORDER + entry]] = first + entry - oldest
         first += size
     return count
 
@@ -206,7 +240,7 @@ def _renamed(mask, view):  # type: ignore[no-untyped-def]
     slot = 0
     while mask:
         if mask & 1:
-            named |= np.int64(1) << view[slot]
+            named |= np.int64(1) << view[NAMES + slot]
         mask >>= 1
         slot += 1
     return named
@@ -227,8 +261,9 @@ def _fold_station(m, t, o, n, view):  # type: ignore[no-untyped-def]
         for number in range(held - place):
             e = ENTRY + view[ORDER + place + number] * E_SIZE
             n = _walk(m, t, e, ALLOCATED, o, n, True, view)
+            o[n] = m[F_READ] - m[e + E_COMMAND]
+            n = _write_seen(view, m[e + E_COMMAND], o, n + 1)
             if number >= issued:
-                n = _walk(m, t, e, YET_TO_ISSUE, o, n, True, view)
                 o[n] = _renamed(m[e + E_DEPS], view)
                 n += 1
         place = held
@@ -249,9 +284,17 @@ def _unfold_station(m, t, o, n, view):  # type: ignore[no-untyped-def]
             slot = first + number
             e = ENTRY + slot * E_SIZE
             n = _walk(m, t, e, ALLOCATED, o, n, False, view)
-            m[e + E_COMMAND], m[e + E_DEPS] = m[F_COMMAND] - held + number, 0
+            command = command_at(view, m[F_READ] - o[n])
+            for field in range(E_A_LOW, E_A_WRITES + 1):
+                m[e + field] = view[command + field]
+            m[e + E_FUNCT], m[e + E_RS1], m[e + E_RS2] = (
+                view[command + E_FUNCT],
+                view[command + E_RS1],
+                view[command + E_RS2],
+            )
+            m[e + E_COMMAND], m[e + E_SOURCE], m[e + E_DEPS] = m[F_READ] - o[n], HOST, 0
+            n += 4
             if number >= held - unissued:
-                n = _walk(m, t, e, YET_TO_ISSUE, o, n, False, view)
                 m[e + E_DEPS] = o[n]
                 n += 1
                 m[UNISSUED + queue * QUEUE_RING + m[S_TAIL_LD + queue] % QUEUE_RING] = slot
@@ -264,10 +307,62 @@ def _unfold_station(m, t, o, n, view):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def _walk_commands(m, t, base, size, head, tail, o, n, out, view):  # type: ignore[no-untyped-def]
+    """Issued commands: a configuration's words, or those of the entry; `_fill_first` knows those of none."""
+    if out:
+        o[n] = m[tail] - m[head]
+    else:
+        m[tail] = m[head] + o[n]
+    n += 1
+    for number in range(m[head], m[tail]):
+        u = base + number % size * U_SIZE
+        n = _walk(m, t, u, QUEUED, o, n, out, view)
+        if m[u + U_FUNCT] == 0:
+            if out:
+                o[n], o[n + 1] = m[u + U_RS1], m[u + U_RS2]
+            else:
+                m[u + U_RS1], m[u + U_RS2] = o[n], o[n + 1]
+            n += 2
+        elif not out and m[u + U_SLOT] >= 0:
+            e = ENTRY + m[u + U_SLOT] * E_SIZE
+            m[u + U_RS1], m[u + U_RS2] = m[e + E_RS1], m[e + E_RS2]
+    return n
+
+
+@compiled
+def _whole(m, place):  # type: ignore[no-untyped-def]
+    """The record, of those in the command queue and behind them in the unroller, with the number of `place`."""
+    if place < m[X_CQ_TAIL]:
+        return COMMANDS + place % QUEUE_RING * U_SIZE
+    return UNROLLER + (place - m[X_CQ_TAIL] + m[X_UQ_HEAD]) % 4 * U_SIZE
+
+
+@compiled
+def _fill_first(m, out, view):  # type: ignore[no-untyped-def]
+    """What the unroller sends ahead of a preload with B transposed are the words of the next such command behind it."""
+    end = m[X_CQ_TAIL] + m[X_UQ_TAIL] - m[X_UQ_HEAD]
+    for number in range(m[X_CQ_HEAD], m[X_CQ_TAIL]):
+        u = _whole(m, number)
+        if m[u + U_SLOT] >= 0:
+            continue
+        place = number + 1
+        while place < end and (m[_whole(m, place) + U_SLOT] < 0 or m[_whole(m, place) + U_FUNCT] != m[u + U_FUNCT]):
+            place += 1
+        if place == end:
+            view[EXACT] = 0
+            continue
+        whole = _whole(m, place)
+        if not out:
+            m[u + U_RS1], m[u + U_RS2] = m[whole + U_RS1], m[whole + U_RS2]
+        elif m[u + U_RS1] != m[whole + U_RS1] or m[u + U_RS2] != m[whole + U_RS2]:
+            view[EXACT] = 0
+
+
+@compiled
 def _walk_load(m, t, o, n, out, view):  # type: ignore[no-untyped-def]
     if m[L_STATE]:
         n = _walk(m, t, 0, LOADING, o, n, out, view)
-    n = _walk_ring(m, t, LOAD_QUEUE, QUEUE_RING, U_SIZE, L_HEAD, L_TAIL, QUEUED, o, n, out, view)
+    n = _walk_commands(m, t, LOAD_QUEUE, QUEUE_RING, L_HEAD, L_TAIL, o, n, out, view)
     for at in range(LOAD_CONFIG, TRACKER):
         if out:
             o[n] = m[at]
@@ -287,6 +382,12 @@ def _walk_load(m, t, o, n, out, view):  # type: ignore[no-untyped-def]
         n = _walk(m, t, 0, ZEROING, o, n, out, view)
     if m[Z_HELD]:
         n = _walk(m, t, 0, HOLDING, o, n, out, view)
+        low = _first_row(m, m[Z_HELD_LAST] - 1 if m[Z_HELD_LAST] else m[Z_TRACKER])
+        if out:
+            o[n] = m[Z_HELD_KEY] - low
+        else:
+            m[Z_HELD_KEY] = o[n] + low
+        n += 1
     return n
 
 
@@ -492,13 +593,13 @@ def _walk_writes(m, t, times, words, o, n, out):  # type: ignore[no-untyped-def]
         for time in range(first, most(m[X_LAST_OUT], t) + m[P_MESH_DELAY] + 1):
             at = time & (WRITE_RING - 1)
             if m[times + at] == time:
-                o[n], o[n + 1] = time - t, m[words + at]
+                o[n], o[n + 1] = time - t, m[words + at] & ((1 << ROW_SHIFT) - 1)
                 o[count] += 1
                 n += 2
     if not out:
         for _ in range(o[count]):
             time = t + o[n]
-            m[times + time % WRITE_RING], m[words + time % WRITE_RING] = time, o[n + 1]
+            m[times + time % WRITE_RING], m[words + time % WRITE_RING] = time, o[n + 1] | _SOME_ROW
             n += 2
     return n
 
@@ -532,6 +633,8 @@ def _walk_tags(m, t, o, n, out, view):  # type: ignore[no-untyped-def]
             if not out:
                 m[tag + T_MATCH] = m[X_OPS] + o[n + 1]
             n = _walk(m, t, tag, TAG, o, n + 2, out, view)
+            if not out:
+                m[tag + T_KEY] = m[ENTRY + m[tag + T_SLOT] * E_SIZE + E_A_LOW] if m[tag + T_SLOT] >= 0 else -1
     return n
 
 
@@ -541,8 +644,11 @@ def _walk_execute(m, t, o, n, out, view):  # type: ignore[no-untyped-def]
         n = _walk(m, t, 0, OPERATING, o, n, out, view)
     if m[X_STATE] != WAITING:
         n = _walk(m, t, 0, CAUSE, o, n, out, view)
-    n = _walk_ring(m, t, UNROLLER, 4, U_SIZE, X_UQ_HEAD, X_UQ_TAIL, QUEUED, o, n, out, view)
-    n = _walk_ring(m, t, COMMANDS, QUEUE_RING, U_SIZE, X_CQ_HEAD, X_CQ_TAIL, QUEUED, o, n, out, view)
+    n = _walk_commands(m, t, UNROLLER, 4, X_UQ_HEAD, X_UQ_TAIL, o, n, out, view)
+    n = _walk_commands(m, t, COMMANDS, QUEUE_RING, X_CQ_HEAD, X_CQ_TAIL, o, n, out, view)
+    _fill_first(m, out, view)
+    if not out and m[X_STATE] == COMPUTING:
+        take_operands(m, m[X_OP], m[X_CQ_HEAD])
     n = _walk_ring(m, t, MESH_DONE, TAG_RING, 2, X_DONE_HEAD, X_DONE_TAIL, LEFT_MESH, o, n, out, view)
     for number in range(m[X_ENTRIES] - m[P_READ_DELAY], m[X_ENTRIES]):
         n = _walk(m, t, LEFT + number % 64, ONE_STAMP, o, n, out, view)
@@ -589,7 +695,7 @@ def _walk_items(m, t, o, n, out, view):  # type: ignore[no-untyped-def]
 
 @compiled
 def _walk_store(m, t, o, n, out, view):  # type: ignore[no-untyped-def]
-    n = _walk_ring(m, t, STORE_QUEUE, QUEUE_RING, U_SIZE, V_HEAD, V_TAIL, QUEUED, o, n, out, view)
+    n = _walk_commands(m, t, STORE_QUEUE, QUEUE_RING, V_HEAD, V_TAIL, o, n, out, view)
     if m[V_STATE]:
         n = _walk(m, t, 0, STORING, o, n, out, view)
     n = _walk_ring(m, t, STORES, STORE_RING, O_SIZE, V_CLOSED, V_OPENED, STORE_UNDER_WAY, o, n, out, view)
@@ -620,13 +726,21 @@ def _walk_units(m, t, o, n, out, view):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def adopt(m, view):  # type: ignore[no-untyped-def]
+    """Before the first cycle: give the commands in the front end their addresses with numbers."""
+    number = _recall(m, view, CONV_QUEUE, F_A_HEAD, F_A_TAIL, m[F_READ])
+    number = _recall(m, view, MATMUL_QUEUE, F_B_HEAD, F_B_TAIL, number)
+    _recall(m, view, UNROLLED, F_C_HEAD, F_C_TAIL, number)
+
+
+@compiled
 def fold(m, t, o, first, view):  # type: ignore[no-untyped-def]
     """Write the state before cycle `t` is visited into `o`, int64; returns its words, 0 if it cannot be told exactly.
 
-    `view`, int64 (VIEW_SIZE,), remembers the pages of the commands up to the last one read; it and `order`, int64
-    (SLOTS,), are room to work in, too. Nothing of a loop command may be under way.
+    `view` (`engine_repeat_commands`) holds the commands up to the last one read. Nothing of a loop command may be under
+    way.
     """
-    view[REACH], view[EXACT], view[REQUEST] = _reach(m), 1, m[P_REQUEST]
+    view[REACH], view[EXACT] = _reach(m), 1
     n = _fold_station(m, t, o, first, view)
     n = _walk(m, t, 0, ALWAYS, o, n, True, view)
     n = _walk_front(m, t, o, n, True, view)
@@ -638,11 +752,9 @@ def fold(m, t, o, first, view):  # type: ignore[no-untyped-def]
 def unfold(m, t, o, first, view):  # type: ignore[no-untyped-def]
     """Put the state `o` into the machine, which has read F_READ commands, as of before cycle `t`.
 
-    `view` remembers the pages of the commands read.
+    `view` holds those commands.
     """
     view[NUMBERS] = 0
-    # Entries are numbered below the commands in the front end, whose numbers are not known before those are read.
-    m[F_COMMAND] = m[F_READ] - 3 * FRONT_WIDTH
     n = _unfold_station(m, t, o, first, view)
     n = _walk(m, t, 0, ALWAYS, o, n, False, view)
     n = _walk_front(m, t, o, n, False, view)

@@ -13,25 +13,27 @@ from simulator.engine_repeat import (
     SKIPPED_SEGMENTS,
     STATE,
     cut,
-    is_plain,
     may_repeat,
     note_after,
     note_before,
     note_state,
+    repeats,
     resume,
     skip,
 )
-from simulator.engine_repeat_addresses import BATCH_COMMANDS, MOVERS, REMEMBERED, VIEW_SIZE
-from simulator.engine_state import F_BASE, F_MORE, F_READ, NEVER
+from simulator.engine_repeat_commands import BATCH_COMMANDS, READ, new_view
+from simulator.engine_state import F_BASE, F_COMMAND, F_MORE, NEVER
 from simulator.engine_window import EXECUTE_COMMANDS
 
 Words = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64]]
-END, NUMBER, PLACE, TIMES = range(4)
+END, NUMBER, TIMES = range(3)
 TRIALS = 192
 """States looked at before it is asked whether that paid."""
 LEAST_SHARE = 0.2
 """Segments to be skipped for each state looked at: below it, looking costs more than is saved."""
 LONGEST_REST = 1 << 14
+PARAMETERS = F_COMMAND
+"""The machine's parameters lie before this slot."""
 
 
 class Skipper:
@@ -45,9 +47,8 @@ class Skipper:
     def __init__(self) -> None:
         self._known = np.zeros(KNOWN_SIZE, np.int64)
         self._known[STATE] = -1
-        self._view = np.zeros(VIEW_SIZE, np.int64)
-        self._view[MOVERS] = REMEMBERED
-        self._segments = np.zeros(4 * MOST_SEGMENTS, np.int64)
+        self._view = new_view()
+        self._segments = np.zeros(3 * MOST_SEGMENTS, np.int64)
         self._on = True
         self._trials = self._skipped_before = self._rest = 0
         self._next_rest = TRIALS
@@ -68,9 +69,10 @@ class Skipper:
     ) -> tuple[int, int]:
         """Run `words` from cycle `t`; returns as `engine_kernel.run`."""
         funct, rs1, rs2 = words
-        self._on = self._on and may_repeat(m) and is_plain(funct, rs1, rs2)
+        self._on = self._on and may_repeat(m) and repeats(funct, rs1, rs2)
         done = 0
         if self._on:
+            self._view[:PARAMETERS] = m[:PARAMETERS]
             more, first = bool(m[F_MORE]), int(m[F_BASE])
             end = _skippable(funct, more)
             while done < end:
@@ -99,9 +101,10 @@ class Skipper:
         """Run a batch of commands, the first with number `first`, none of which is the array's last."""
         known, view, segments = self._known, self._view, self._segments
         funct, rs1, rs2 = words
+        view[READ] = first
         count = cut(m, known, view, funct, rs1, rs2, segments)
-        columns = segments[: 4 * count].reshape(count, 4).T
-        ends, numbers, places = columns[END].tolist(), columns[NUMBER].tolist(), columns[PLACE].tolist()
+        columns = segments[: 3 * count].reshape(count, 3).T
+        ends, numbers = columns[END].tolist(), columns[NUMBER].tolist()
         tries = _next_of(columns[TIMES] > 1)
         m[F_MORE] = 1
         i = 0
@@ -114,7 +117,6 @@ class Skipper:
                 at, t = skip(m, t, known, view, segments, i, count)
                 if at > i:
                     i = at
-                    m[F_READ] = first + ends[i - 1]
                     resume(m, t, known, view)
                     continue
             noted = known[STATE] >= 0 and tries[i] == i
@@ -129,9 +131,9 @@ class Skipper:
                 return int(t), int(how)
             if noted:
                 self._trials += 1
-                note_after(m, t, known, view, numbers[i], places[i])
+                note_after(m, t, known, view, numbers[i])
             else:
-                view[MOVERS], known[STATE] = places[stop - 1], -1
+                known[STATE] = -1
                 self._rest = max(0, self._rest - (stop - i))
             i = stop
         return int(t), PAUSED

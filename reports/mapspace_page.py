@@ -106,8 +106,10 @@ def _study_card(index: int, study: MapspaceStudy) -> str:
         )
         for mark in study.marked
     ]
+    about = study.shape if study.published is None else f"{study.shape}: {study.published.name}"
+    about = study.shape if study.published is None else f"{study.shape}: {study.published.name}"
     return (
-        f'<section class="card"><h2>{escaped(study.layer)} <small class="muted">{escaped(study.shape)}</small></h2>'
+        f'<section class="card"><h2>{escaped(study.layer)} <small class="muted">{escaped(about)}</small></h2>'
         f'<p class="hint">{count(len(study))} samples, {count(study.distinct)} of them different, of about '
         f"{count(study.space)} legal mappings.</p>"
         f'<div class="figure" data-figure="distribution-{index}"></div>'

@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from mapper.grouped import pack_groups
 from mapper.layout import channels_last_tensors, stored_nest
 from model_ir.errors import InputError
 from model_ir.graph import Graph
@@ -96,7 +97,8 @@ def _array_work(
 ) -> tuple[ArrayNest | ResidualAdd | None, str]:
     if nest.kind == "mac":
         try:
-            return array_nest(_with_padded_parameters(graph, nest, accelerator)), ""
+            view = array_nest(_with_padded_parameters(graph, nest, accelerator))
+            return (pack_groups(view, accelerator) if nest.reads[1].tensor in graph.parameters else view), ""
         except InputError as error:
             if not skip_unsupported:
                 raise

@@ -50,6 +50,7 @@ def check_values(layer: Layer, mapping: Mapping, accelerator: Accelerator, seed:
     elements, addresses = operand_elements(nest), addresses_of(nest, accelerator)
     a = generator.integers(-3, 4, elements.a, dtype=np.int8)
     b = generator.integers(-3, 4, elements.b, dtype=np.int8)
+    _clear_between_groups(nest, b)
     bias = generator.integers(-50, 51, elements.bias, dtype=np.int32)
     image = np.zeros(addresses.c - BASE_ADDRESS + elements.c, np.uint8)
     for address, values in ((addresses.a, a), (addresses.b, b), (addresses.bias, bias)):
@@ -59,6 +60,15 @@ def check_values(layer: Layer, mapping: Mapping, accelerator: Accelerator, seed:
     stored = image[addresses.c - BASE_ADDRESS :].view(np.int8)
     expected = nest_values(nest, a, b, bias, relu=layer.activation == "relu")
     return ValueCheck(layer=layer.name, elements=elements.c, mismatches=int(np.count_nonzero(stored != expected)))
+
+
+def _clear_between_groups(nest: ArrayNest, b: Int8Array) -> None:
+    """Make B block-diagonal where the nest packs several groups."""
+    if nest.groups == 1:
+        return
+    rows = np.arange(b.size) // nest.b_stride % nest.in_channels // (nest.in_channels // nest.groups)
+    columns = np.arange(b.size) % nest.b_stride // (nest.out_channels // nest.groups)
+    b[rows != columns] = 0
 
 
 def nest_values(

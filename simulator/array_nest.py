@@ -57,6 +57,8 @@ class ArrayNest:
     transpose_a: bool
     transpose_b: bool
     bias: bool
+    groups: int = 1
+    """Independent groups side by side in the channels: B is block-diagonal, and zero between groups."""
 
     @property
     def repeat_count(self) -> int:
@@ -75,5 +77,5 @@ class ArrayNest:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of all repeats, products with padding included."""
+        """Multiply-accumulates of all repeats, products with padding and with the zeros between groups included."""
         return self.repeat_count * self.pixels * self.out_channels * self.reduction

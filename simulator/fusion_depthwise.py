@@ -1,12 +1,11 @@
 """Cost of a depthwise convolution and the pointwise one after it as one: the tensor between them never leaves the chip.
 
-Gemmini runs a depthwise convolution channel by channel, one column of the array at a time. Here DIM channels go
-together, their kernels on the diagonals of DIM x DIM weight blocks (a grouped convolution whose groups hold DIM
-channels, its other weights zero): the array multiplies zeros, but moves DIM channels of a pixel as one row, which is
-also the layout that the pointwise convolution reads. Of a band of output rows all channels' sums stay in the
-accumulator, and the array takes them from there as its next input, scaled on the way (ex_read_from_acc,
-ExecuteController.scala of ucb-bar/gemmini at 8c3f992). Bands overlap by the kernel's reach, so those input rows are
-loaded again. Analytical: the engine does not time operands read from the accumulator.
+DIM channels of the depthwise convolution go together, their kernels on the diagonals of DIM x DIM weight blocks (a
+grouped convolution whose groups hold DIM channels, its other weights zero): the array multiplies zeros, but moves DIM
+channels of a pixel as one row, which is also the layout that the pointwise convolution reads. Of a band of output
+rows all channels' sums stay in the accumulator, and the array takes them from there as its next input, scaled on the
+way (ex_read_from_acc, ExecuteController.scala of ucb-bar/gemmini at 8c3f992). Bands overlap by the kernel's reach, so
+those input rows are loaded again. Analytical: the engine does not time operands read from the accumulator.
 """
 
 from __future__ import annotations
@@ -44,11 +43,11 @@ class Band:
 
 
 def is_depthwise(nest: ArrayNest) -> bool:
-    """Whether every repeat is one channel of a channels-last image with a kernel of its own."""
+    """Whether every repeat is one channel of a channels-last image with a kernel of its own, or several packed."""
     return (
-        nest.in_channels == nest.out_channels == 1
+        nest.in_channels == nest.out_channels == nest.groups
         and len(nest.repeats) == 1
-        and nest.repeats[0].a_stride == nest.repeats[0].c_stride == 1
+        and nest.repeats[0].a_stride == nest.repeats[0].c_stride == nest.groups
         and not nest.transpose_a
         and not nest.transpose_b
     )
@@ -61,10 +60,10 @@ def packed_depthwise(nest: ArrayNest, dim: int) -> ArrayNest:
     """
     if not is_depthwise(nest):
         raise InputError("nest", "is no depthwise convolution")
-    channels = nest.repeats[0].count
+    channels = nest.repeats[0].count * nest.groups
     size = min(dim, channels)
     group = Repeat(count=ceil_div(channels, size), a_stride=size, b_stride=size * size, c_stride=size, bias_stride=size)
-    return replace(nest, in_channels=size, out_channels=size, b_stride=size, repeats=(group,))
+    return replace(nest, in_channels=size, out_channels=size, b_stride=size, repeats=(group,), groups=size)
 
 
 def band_rows(depthwise: ArrayNest, pointwise: ArrayNest, accelerator: Accelerator, band: Band) -> tuple[int, int]:
@@ -144,7 +143,7 @@ def _check(depthwise: ArrayNest, pointwise: ArrayNest, accelerator: Accelerator,
     plain = pointwise.repeat_count * kernel == 1 and not pointwise.transpose_a and not pointwise.transpose_b
     if not is_depthwise(depthwise) or not plain or pointwise.column_stride > 1:
         raise InputError("nests", "must be a depthwise convolution and a pointwise one of stride 1")
-    if (depthwise.pixels, depthwise.repeats[0].count) != (pointwise.pixels, pointwise.in_channels):
+    if (depthwise.pixels, depthwise.repeats[0].count * depthwise.groups) != (pointwise.pixels, pointwise.in_channels):
         raise InputError("nests", "the second does not read what the first writes", value=pointwise.pixels)
     if not 1 <= band.out_rows <= depthwise.out_rows or not 1 <= band.out_channels <= pointwise.out_channels:
         raise InputError("band", "outside its loops", value=band)

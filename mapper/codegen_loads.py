@@ -110,7 +110,8 @@ def _a_columns(w, info, loads, count, address, local, state, span, k_0, k_1, pla
         if zero_row and kind:
             end = span[1]
         if kind:
-            first = max(0, (column - (w.a_kernel_columns - 1) * w.column_dilation) // w.column_stride)
+            first = (column - (w.a_kernel_columns - 1) * w.column_dilation) // w.column_stride
+            first = max(0, first - (info[COLUMN_0] if w.a_place == 2 else 0))
             lacks = first_run_lacks(w, run_width(w, info))
             here = (need[0], need[1] + (need[2] + first + lacks) // w.dim)
             source = address + column * w.column_step * w.a_stride * w.input_bytes

@@ -179,22 +179,25 @@ def _delay_bias(w, loads, first, others, stores, state, result, computes):  # ty
 @inner
 def plan_loads(w, step, steps, info, bases, offsets, runs, pieces, loads, ahead, stores, state, computes):  # type: ignore[no-untyped-def]
     """Fill `loads` with those that go between the computes of `step`, in order of position; returns the first that is
-    not of the first step, and the count."""
+    for a later step, and the count. The first step brings its own operands, every step those with a single buffer."""
     count, start = ZERO, ZERO
-    if step == 0:
-        place_step(w, ZERO, info)
-        count = step_loads(w, info, ALL_OPERANDS, bases, offsets, runs, pieces, loads, count)
+    own = ALL_OPERANDS if step == 0 else w.a_single * A_OPERAND | w.b_single * B_OPERAND | w.c_single * BIAS_OPERAND
+    if own:
+        place_step(w, step, info)
+        count = step_loads(w, info, own, bases, offsets, runs, pieces, loads, count)
         start = _plan_first_loads(w, loads, count, computes)
     first = count
-    if step + 1 < steps:
+    if step + 1 < steps and not w.c_single:
         place_step(w, step + 1, info)
         count = step_loads(w, info, BIAS_OPERAND, bases, offsets, runs, pieces, loads, count)
     b_first = count
-    count = _next_loads(w, step, steps, w.b_period, B_OPERAND, B_AHEAD, info, bases, offsets, runs, pieces, loads,
-                        count, ahead[1], state)  # fmt: skip
+    if not w.b_single:
+        count = _next_loads(w, step, steps, w.b_period, B_OPERAND, B_AHEAD, info, bases, offsets, runs, pieces,
+                            loads, count, ahead[1], state)  # fmt: skip
     a_first = count
-    count = _next_loads(w, step, steps, w.a_period, A_OPERAND, A_AHEAD, info, bases, offsets, runs, pieces, loads,
-                        count, ahead[0], state)  # fmt: skip
+    if not w.a_single:
+        count = _next_loads(w, step, steps, w.a_period, A_OPERAND, A_AHEAD, info, bases, offsets, runs, pieces,
+                            loads, count, ahead[0], state)  # fmt: skip
     _spread_loads(loads, first, b_first, start, computes)
     _spread_loads(loads, b_first, a_first, start, computes)
     _spread_loads(loads, a_first, count, start, computes)

@@ -187,7 +187,8 @@ def _emit_steps(w, bases, offsets, state, loads, ahead, stores, runs, pieces, ou
         taps = (info[KROW_1] - info[KROW_0]) * (info[KCOL_1] - info[KCOL_0])
         computes = runs_of(w, info) * taps * -(-(info[IN_1] - info[IN_0]) // w.dim)
         computes *= -(-(info[OUT_1] - info[OUT_0]) // w.dim)
-        at = _put_stores(out, at, stores, state, ALL_DUE, info[RESULT] - 1)
+        # A single result buffer is free for the next result when all of the last one is stored.
+        at = _put_stores(out, at, stores, state, ALL_DUE, info[RESULT] - (0 if w.c_single else 1))
         first, count = plan_loads(
             w, step, steps, following, bases, offsets, runs, pieces, loads, ahead, stores, state, computes
         )

@@ -10,7 +10,16 @@ from mapper.codegen_layout import layout_of
 from model_ir.errors import InputError
 from simulator.accelerator import Accelerator
 from simulator.array_nest import ArrayNest
-from simulator.mapping import Mapping, TileCounts, ceil_div, check_legal, input_taps, joins_lines, tile_counts
+from simulator.mapping import (
+    Mapping,
+    TileCounts,
+    ceil_div,
+    check_legal,
+    filled_once,
+    input_taps,
+    joins_lines,
+    tile_counts,
+)
 
 PLACES = {"tile": 0, "panel": 1, "whole": 2}
 FIELD_LIMIT = (1 << 16) - 1
@@ -84,6 +93,7 @@ class Walk(NamedTuple):
     a_chunk: int
     a_depth: int
     a_copies: int
+    a_single: int
     a_base_0: int
     a_base_1: int
     b_kernel_columns: int
@@ -91,12 +101,14 @@ class Walk(NamedTuple):
     b_row: int
     b_block: int
     b_copies: int
+    b_single: int
     b_base_0: int
     b_base_1: int
     c_slotted: int
     c_plane: int
     c_blocks: int
     c_copies: int
+    c_single: int
     c_base_0: int
     c_base_1: int
     a_rows: int
@@ -112,7 +124,7 @@ def walk_of(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> Walk
     needed = check_legal(nest, mapping, accelerator)
     dim, tile, counts = accelerator.dim, mapping.tile, tile_counts(nest, mapping.tile)
     layout = layout_of(nest, mapping, accelerator, needed)
-    taps = input_taps(nest, mapping)
+    taps, once = input_taps(nest, mapping), filled_once(nest, counts, mapping)
     request, bus = accelerator.dma.request_bytes, accelerator.dma.bus_bytes
     latency = accelerator.memory.latency_cycles
     check_field("A stride between output columns", nest.column_stride)
@@ -179,6 +191,7 @@ def walk_of(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> Walk
         a_chunk=layout.a.chunk,
         a_depth=layout.a.depth,
         a_copies=needed.a_copies,
+        a_single=int(needed.a_copies == 1 and not once[0]),
         a_base_0=layout.a_bases[0],
         a_base_1=layout.a_bases[1],
         b_kernel_columns=tile.kernel_columns if mapping.b_placement == "tile" else nest.kernel_columns,
@@ -186,12 +199,14 @@ def walk_of(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> Walk
         b_row=layout.b.row,
         b_block=layout.b.block,
         b_copies=needed.b_copies,
+        b_single=int(needed.b_copies == 1 and not once[1]),
         b_base_0=layout.b_bases[0],
         b_base_1=layout.b_bases[1],
         c_slotted=int(layout.c.slotted),
         c_plane=layout.c.plane,
         c_blocks=ceil_div(tile.out_channels, dim),
         c_copies=needed.c_copies,
+        c_single=int(needed.c_copies == 1 and not once[2]),
         c_base_0=0,
         c_base_1=layout.c.second,
         a_rows=layout.a.rows,

@@ -8,6 +8,7 @@ from itertools import product
 from time import perf_counter
 
 from mapper.heuristic import smallest_mapping
+from mapper.mapping_space import copies_for
 from mapper.objective import Key, in_units, key_of
 from mapper.solve import Objective, Solve
 from model_ir.errors import InfeasibleError
@@ -17,6 +18,7 @@ from simulator.array_nest import ArrayNest
 from simulator.cost import Cost
 from simulator.mapping import (
     PLACEMENTS,
+    Copies,
     Mapping,
     Tile,
     channel_tiles_are_blocks,
@@ -34,7 +36,7 @@ def exhaustive(
     started = perf_counter()
     best: tuple[Key, Mapping, Cost] | None = None
     visited = 0
-    for mapping in legal_mappings(nest, accelerator):
+    for mapping in legal_mappings(nest, accelerator, copies_for(objective)):
         visited += 1
         cost = analytical(nest, mapping, accelerator)
         key = key_of(cost, accelerator, objective)
@@ -47,12 +49,19 @@ def exhaustive(
     return mapping, cost, _solve(objective, in_units(first, accelerator, objective), second, visited, started)
 
 
-def legal_mappings(nest: ArrayNest, accelerator: Accelerator) -> Iterator[Mapping]:
-    """Every mapping of `nest` that `check_legal` accepts."""
+def legal_mappings(nest: ArrayNest, accelerator: Accelerator, copies_at_most: Copies = 2) -> Iterator[Mapping]:
+    """Every mapping of `nest` with `copies_at_most` of every buffer that `check_legal` accepts."""
     for tile in _tiles(nest, accelerator.dim):
         for dataflow, (order, a_placement, b_placement) in product(dataflows(nest, accelerator), PLACEMENTS):
             mapping = Mapping(
-                dataflow=dataflow, tile=tile, order=order, a_placement=a_placement, b_placement=b_placement
+                dataflow=dataflow,
+                tile=tile,
+                order=order,
+                a_placement=a_placement,
+                b_placement=b_placement,
+                a_copies=copies_at_most,
+                b_copies=copies_at_most,
+                c_copies=copies_at_most,
             )
             if nest.transpose_a and a_placement == "whole" and is_ragged(nest, tile, accelerator.dim):
                 continue

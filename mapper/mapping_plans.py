@@ -26,6 +26,7 @@ from simulator.accelerator import Accelerator, Dataflow
 from simulator.array_nest import ArrayNest
 from simulator.mapping import (
     PLACEMENTS,
+    Copies,
     Mapping,
     TileCounts,
     a_is_reloaded,
@@ -81,12 +82,17 @@ class Plan:
 
 
 def plans(
-    nest: ArrayNest, accelerator: Accelerator, kernel: tuple[int, int], *, every_dataflow: bool = False
+    nest: ArrayNest,
+    accelerator: Accelerator,
+    kernel: tuple[int, int],
+    *,
+    every_dataflow: bool = False,
+    copies_at_most: Copies = 2,
 ) -> tuple[Plan, ...]:
     """The plans under one kernel tile that no other plan matches or beats in every number: of the fastest dataflow, or
-    of `every_dataflow` where more than cycles and traffic count."""
+    of `every_dataflow` where more than cycles and traffic count; every operand with `copies_at_most`."""
     groups: dict[tuple[bool, bool, Dataflow, Window], list[Plan]] = {}
-    for plan in _all_plans(nest, accelerator, kernel, every_dataflow):
+    for plan in _all_plans(nest, accelerator, kernel, every_dataflow, copies_at_most):
         if plan.fixed_rows <= accelerator.scratchpad_rows:
             key = (plan.pixels_cut, plan.channels_cut, plan.mapping.dataflow, plan.a_window)
             groups.setdefault(key, []).append(plan)
@@ -168,7 +174,11 @@ def plan_of(
 
 
 def _all_plans(
-    nest: ArrayNest, accelerator: Accelerator, kernel: tuple[int, int], every_dataflow: bool
+    nest: ArrayNest,
+    accelerator: Accelerator,
+    kernel: tuple[int, int],
+    every_dataflow: bool,
+    copies_at_most: Copies,
 ) -> Iterator[Plan]:
     in_sizes = in_channel_options(nest, accelerator, every_dataflow=every_dataflow).sizes[:, 0].tolist()
     wholes = wholes_of(nest, accelerator)
@@ -179,6 +189,15 @@ def _all_plans(
     for dataflow, placement, in_channels in product(worthwhile, PLACEMENTS, in_sizes):
         order, a_placement, b_placement = placement
         tile = replace(pixel_tile(nest, every_pixel, kernel), in_channels=in_channels)
-        mapping = Mapping(dataflow=dataflow, tile=tile, order=order, a_placement=a_placement, b_placement=b_placement)
+        mapping = Mapping(
+            dataflow=dataflow,
+            tile=tile,
+            order=order,
+            a_placement=a_placement,
+            b_placement=b_placement,
+            a_copies=copies_at_most,
+            b_copies=copies_at_most,
+            c_copies=copies_at_most,
+        )
         for cut in product((False, True), (False, True)):
             yield plan_of(nest, accelerator, wholes, mapping, cut)

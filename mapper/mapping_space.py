@@ -16,7 +16,7 @@ from mapper.tile_options import Options, least_array_cycles, out_channel_options
 from simulator.accelerator import Accelerator
 from simulator.analytical import bias_block, latency, ramps, read_cycles, weight_blocks
 from simulator.array_nest import ArrayNest
-from simulator.mapping import ceil_div, dataflows
+from simulator.mapping import Copies, ceil_div, dataflows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +61,12 @@ def reads_energy(objective: Objective) -> bool:
     return objective in ("energy", "energy_delay_product")
 
 
+def copies_for(objective: Objective) -> Copies:
+    """Copies of every buffer: one where only bytes and events count. The model cannot tell what a single buffer costs
+    in time, so objectives with latency in them keep two."""
+    return 1 if objective in ("traffic", "energy") else 2
+
+
 def space_of(
     nest: ArrayNest,
     accelerator: Accelerator,
@@ -82,7 +88,7 @@ def space_of(
         energy=energy,
         pixels=pixel_options(nest, accelerator, kernel, array_limit, every_dataflow=energy),
         channels=out_channel_options(nest, accelerator),
-        plans=plans(nest, accelerator, kernel, every_dataflow=energy),
+        plans=plans(nest, accelerator, kernel, every_dataflow=energy, copies_at_most=copies_for(objective)),
     )
 
 

@@ -144,7 +144,15 @@ def _copies(nest: ArrayNest, template: Mapping, counts: _Counts) -> tuple[IntArr
         (counts.channels == 1) & ((template.b_placement == "panel") | (counts.reduction == 1))
     )
     c_once = counts.pixels * counts.channels == 1
-    return 2 - (once & a_once), 2 - (once & b_once), 2 - (once & c_once)
+    a, b, c = (
+        np.where(once & filled, 1, limit)
+        for filled, limit in (
+            (a_once, template.a_copies),
+            (b_once, template.b_copies),
+            (c_once, template.c_copies),
+        )
+    )
+    return a, b, c
 
 
 def _a_rows(nest: ArrayNest, template: Mapping, tiles: Tiles, dim: int) -> IntArray:

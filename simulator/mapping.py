@@ -22,6 +22,8 @@ from simulator.array_nest import ArrayNest
 
 Order = Literal["pixels_outer", "channels_outer"]
 Placement = Literal["tile", "panel", "whole"]
+Copies = Literal[1, 2]
+"""Most copies of an operand's buffer."""
 
 PLACEMENTS: tuple[tuple[Order, Placement, Placement], ...] = (
     ("pixels_outer", "tile", "tile"),
@@ -65,7 +67,8 @@ class Mapping:
     A placement of "tile" streams one tile at a time (reloaded whenever the loops move to another tile), "panel" keeps
     all reduction tiles of the current outer tile while the middle loop runs (A under "pixels_outer", B under
     "channels_outer"), "whole" keeps the operand of the current repeat. A buffer that is filled more than once in the
-    run is double, so that the next fill overlaps the computation.
+    run is double, so that the next fill overlaps the computation, unless its operand is to have a single copy: then the
+    next fill follows the last use.
     """
 
     dataflow: Dataflow
@@ -73,6 +76,9 @@ class Mapping:
     order: Order
     a_placement: Placement
     b_placement: Placement
+    a_copies: Copies = 2
+    b_copies: Copies = 2
+    c_copies: Copies = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,14 +158,23 @@ def b_passes(counts: TileCounts, mapping: Mapping) -> int:
 
 
 def copies(nest: ArrayNest, counts: TileCounts, mapping: Mapping) -> tuple[int, int, int]:
-    """Copies of the buffers of A, B and C: one of a buffer that is filled once in the whole run, else two."""
+    """Copies of the buffers of A, B and C: one of a buffer that is filled once in the whole run, else as many as the
+    mapping allows."""
+    once = filled_once(nest, counts, mapping)
+    most = (mapping.a_copies, mapping.b_copies, mapping.c_copies)
+    a, b, c = (1 if filled else limit for filled, limit in zip(once, most, strict=True))
+    return a, b, c
+
+
+def filled_once(nest: ArrayNest, counts: TileCounts, mapping: Mapping) -> tuple[bool, bool, bool]:
+    """Whether the buffers of A, B and C are filled once in the whole run."""
     whole_a, panel_a = mapping.a_placement == "whole", mapping.a_placement == "panel"
     whole_b, panel_b = mapping.b_placement == "whole", mapping.b_placement == "panel"
     once = nest.repeat_count == 1
     a_once = once and (whole_a or (counts.pixels == 1 and (panel_a or counts.reduction == 1)))
     b_once = once and (whole_b or (counts.channels == 1 and (panel_b or counts.reduction == 1)))
     c_once = once and counts.pixels * counts.channels == 1
-    return 2 - a_once, 2 - b_once, 2 - c_once
+    return a_once, b_once, c_once
 
 
 def buffers(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> Buffers:

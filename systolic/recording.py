@@ -182,8 +182,14 @@ def mapping_text(mapping: Mapping) -> str:
     order = "pixels, channels" if mapping.order == "pixels_outer" else "channels, pixels"
     return (
         f"{mapping.dataflow} [{order}] tile {pixels} px, {tile.out_channels} out, {kernel}{tile.in_channels} in; "
-        f"A {mapping.a_placement}, B {mapping.b_placement}"
+        f"A {mapping.a_placement}, B {mapping.b_placement}{_single_text(mapping)}"
     )
+
+
+def _single_text(mapping: Mapping) -> str:
+    copies = {"A": mapping.a_copies, "B": mapping.b_copies, "result": mapping.c_copies}
+    single = [name for name, count in copies.items() if count == 1]
+    return f"; one buffer of {', '.join(single)}" if single else ""
 
 
 def timeline_layers(runs: Sequence[LayerRun], *, also: tuple[str, ...], slowest: int) -> list[int]:

@@ -159,6 +159,7 @@ def legal_mappings(draw, nest, accelerator):
         b_placement=draw(
             st.sampled_from(("tile", "panel", "whole") if order == "channels_outer" else ("tile", "whole"))
         ),
+        **{f"{operand}_copies": draw(st.sampled_from((2, 2, 1))) for operand in "abc"},
     )
     while mapping is not None and not _fits(nest, mapping, accelerator):
         mapping = _smaller(mapping, dim)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mapper.exhaustive import exhaustive
 from mapper.heuristic import heuristic
 from mapper.integer_program import solve
+from mapper.mapping_space import copies_for
 from mapper.objective import energy_of, energy_quanta, in_units, key_of
 from mapper.solve import Objective, SolverName
 from model_ir.errors import InfeasibleError, InputError
@@ -76,7 +77,9 @@ def test_no_objective_is_worse_than_the_heuristic_or_another_objectives_optimum(
     mapping, found = solve(nest, GEMMINI, objective=objective, solver=solver)
     check_legal(nest, mapping, GEMMINI)
     assert found.gap <= (0.0 if solver == "cp-sat" else 1e-3)
-    others = [heuristic(nest, GEMMINI), *(solve(nest, GEMMINI, objective=other)[0] for other in OBJECTIVES)]
+    # What saves bytes with single buffers is no candidate where time counts.
+    rivals = [other for other in OBJECTIVES if copies_for(other) >= copies_for(objective)]
+    others = [heuristic(nest, GEMMINI), *(solve(nest, GEMMINI, objective=other)[0] for other in rivals)]
     keys = [key_of(analytical(nest, other, GEMMINI), GEMMINI, objective) for other in others]
     best = min(first for first, _ in keys)
     assert key_of(analytical(nest, mapping, GEMMINI), GEMMINI, objective)[0] == best
@@ -92,6 +95,17 @@ def test_quanta_are_the_energy_model_in_integers() -> None:
     odd = msgspec.structs.replace(GEMMINI.energy, mac_pj=1 / 3)
     fine = energy_quanta(msgspec.structs.replace(GEMMINI, energy=odd))
     assert (fine.per_pj, fine.mac, fine.dram_byte) == (10**6, 333333, 160 * 10**6)
+
+
+def test_single_buffers_save_traffic_and_double_ones_come_back_where_there_is_room() -> None:
+    """512 x 3072 x 768: a panel of 80 channels fills the scratchpad once, so A is read ten times, not twelve."""
+    nest = matmul(512, 3072, 768, bias=False)
+    mapping, found = solve(nest, GEMMINI, objective="traffic")
+    assert found.objective == analytical(nest, mapping, GEMMINI).dram_bytes <= 18_481_152
+    assert (mapping.b_placement, mapping.b_copies) == ("panel", 1)
+    assert found.objective < solve(nest, GEMMINI)[1].tie_objective
+    small = solve(matmul(64, 64, 64), GEMMINI, objective="traffic")[0]
+    assert (small.a_copies, small.b_copies, small.c_copies) == (2, 2, 2)
 
 
 def test_traffic_first_moves_no_more_bytes_than_cycles_first() -> None:

@@ -17,13 +17,13 @@ from simulator.engine_compile import compiled, inlined, least, merged, most
 
 # isort: off
 from simulator.engine_state import (
-    ACCUMULATOR_KEY, ACC_BANK_BIT, LEFT, MESH_DONE, NEVER, N_ACC_WRITE, N_SP_READ, N_SP_WRITE, PAST, P_ACC_BANK_SHIFT,
-    P_ACC_BYTES, P_ACC_PORTS, P_DIM, P_IN_BYTES, P_MESH_DELAY, P_READ_DELAY, P_TAGS, ROW_SHIFT, TAGS, TAG_RING,
-    T_ACCUMULATES, T_ENTERED, T_KEY, T_LEFT, T_MATCH, T_ROWS, T_SIZE, T_SLOT, T_STRIDE, T_WS, V_HELD_BANK, WRITE_BANK,
-    WRITE_RING, WRITE_TIME, W_BANK, W_TIME, X_A_ROWS, X_BANK_A, X_BANK_B, X_BANK_D, X_BUSY, X_B_ROWS, X_CAUSE,
-    X_C_ACCUMULATES, X_C_KEY, X_C_ROWS, X_C_SLOT, X_C_STRIDE, X_DONE_TAIL, X_D_ROWS, X_ENTRIES, X_FIRED, X_FIRST, X_LAG,
-    X_LAST_OUT, X_LAST_ROW, X_NA, X_NB, X_ND, X_NEXT, X_OPS, X_READS, X_READ_TIME, X_ROW, X_SMOOTH, X_SP_UNTIL,
-    X_TAG_HEAD, X_TAG_TAIL, X_TOTAL, X_WS,
+    ACCUMULATOR_KEY, ACC_BANK_BIT, LEFT, MESH_DONE, NEVER, N_ACC_WRITE, N_SP_READ, N_SP_WRITE, PAST, P_ACC_BYTES,
+    P_ACC_PORTS, P_DIM, P_IN_BYTES, P_MESH_DELAY, P_READ_DELAY, P_TAGS, ROW_SHIFT, TAGS, TAG_RING, T_ACCUMULATES,
+    T_ENTERED, T_KEY, T_LEFT, T_MATCH, T_ROWS, T_SIZE, T_SLOT, T_STRIDE, T_WS, V_HELD_BANK, WRITE_BANK, WRITE_RING,
+    WRITE_TIME, W_BANK, W_TIME, X_A_ROWS, X_BANK_A, X_BANK_B, X_BANK_D, X_BUSY, X_B_ROWS, X_CAUSE, X_C_ACCUMULATES,
+    X_C_KEY, X_C_ROWS, X_C_SLOT, X_C_STRIDE, X_DONE_TAIL, X_D_ROWS, X_ENTRIES, X_FIRED, X_FIRST, X_LAG, X_LAST_OUT,
+    X_LAST_ROW, X_NA, X_NB, X_ND, X_NEXT, X_OPS, X_READS, X_READ_TIME, X_ROW, X_SMOOTH, X_SP_UNTIL, X_TAG_HEAD,
+    X_TAG_TAIL, X_TOTAL, X_WS,
 )  # fmt: skip
 # isort: on
 
@@ -101,60 +101,70 @@ def _fire_until(m, t):  # type: ignore[no-untyped-def]
     first, since, count = m[X_NA], m[X_LAG], t - m[X_LAG]
     if count <= 0:
         return
-    delay, entries, out = m[P_READ_DELAY], m[X_ENTRIES], m[X_LAST_OUT]
     end_a = m[X_A_ROWS] if m[X_BANK_A] >= 0 else 0
     end_b = m[X_B_ROWS] if m[X_BANK_B] >= 0 else 0
     start_d = _first_row_of_d(m)
-    for number in range(count):
-        row, time, out = first + number, since + number, out + 1
-        reads = row < end_a or row < end_b or row >= start_d
-        out = most(out, time + (delay if reads else 1))
-        m[LEFT + ((entries + number) & 63)] = out
     last, end = first + count - 1, first + count
     read = most(least(end_a, end) - first, 0) + most(least(end_b, end) - first, 0) + most(end - most(start_d, first), 0)
     m[N_SP_READ] += read * m[P_DIM] * m[P_IN_BYTES]
     if last < end_a or last < end_b or last >= start_d:
         _note_reads(m, t - 1, last < end_a, last < end_b, last >= start_d)
+    if m[X_LAST_OUT] + 1 == since + m[P_READ_DELAY]:
+        _queue_rows(m, first, since + m[P_READ_DELAY], count)
+    else:
+        for row in range(first, end):
+            time, reads = since + row - first, row < end_a or row < end_b or row >= start_d
+            out = most(m[X_LAST_OUT] + 1, time + (m[P_READ_DELAY] if reads else 1))
+            m[LEFT + ((m[X_ENTRIES] + row - first) & 63)], m[X_LAST_OUT] = out, out
+            row_leaves(m, row, m[X_TOTAL], out + m[P_MESH_DELAY])
     m[X_NA], m[X_NB], m[X_ND], m[X_ROW] = end, end, end, end
-    m[X_ENTRIES] = entries + count
-    m[X_LAST_OUT], m[X_LAST_ROW], m[X_FIRED], m[X_LAG] = out, out, t - 1, t
+    m[X_ENTRIES] += count
+    m[X_LAST_ROW], m[X_FIRED], m[X_LAG] = m[X_LAST_OUT], t - 1, t
     m[X_BUSY] += count
-    _rows_leave(m, first, count, entries)
 
 
 @merged
-def _rows_leave(m, first, count, entries):  # type: ignore[no-untyped-def]
-    """As `row_leaves` for `count` rows from `first` on, none the operation's last, that entered as `entries` and on."""
+def _queue_rows(m, first, time, count):  # type: ignore[no-untyped-def]
+    """Row `first` leaves the control queue in cycle `time`, `count` - 1 others in the cycles behind; none is the last.
+
+    That is so while the queue is as full as it gets, whether a row reads operands or not.
+    """
+    for number in range(count):
+        m[LEFT + ((m[X_ENTRIES] + number) & 63)] = time + number
+    m[X_LAST_OUT] = time + count - 1
     tag = TAGS + m[X_TAG_HEAD] % TAG_RING * T_SIZE
     if m[X_TAG_HEAD] == m[X_TAG_TAIL] or m[tag + T_MATCH] != m[X_OPS] or m[tag + T_SLOT] < 0:
         return
-    step, begin, end = m[tag + T_STRIDE], np.int64(0), count
     if m[tag + T_WS]:
-        key, end = m[tag + T_KEY] + first * step, least(count, m[tag + T_ROWS] - first)
+        _write_results(m, tag, first, np.int64(1), time + m[P_MESH_DELAY], least(count, m[tag + T_ROWS] - first))
     else:
+        # The last rows leave first; those beyond the result's are nobody's.
         row = m[X_TOTAL] - 1 - first
-        key, begin, step = m[tag + T_KEY] + row * step, most(0, row - m[tag + T_ROWS] + 1), -step
-    if begin >= end:
+        beyond = most(row - m[tag + T_ROWS] + 1, 0)
+        _write_results(m, tag, row - beyond, np.int64(-1), time + beyond + m[P_MESH_DELAY], count - beyond)
+
+
+@compiled
+def _write_results(m, tag, row, step, time, count):  # type: ignore[no-untyped-def]
+    """Rows `row`, `row` + `step` and so on, `count` of them, of the result `tag` names are written from `time` on."""
+    if count <= 0:
         return
-    plain = m[P_ACC_PORTS] != 1 and key + begin * step >= ACCUMULATOR_KEY and key + (end - 1) * step >= ACCUMULATOR_KEY
-    if not plain:
-        for number in range(begin, end):
-            time = m[LEFT + ((entries + number) & 63)] + m[P_MESH_DELAY]
-            _write_result(m, key + number * step, time, tag)
+    key, stride = m[tag + T_KEY] + row * m[tag + T_STRIDE], step * m[tag + T_STRIDE]
+    last = key + (count - 1) * stride
+    slot = time & (WRITE_RING - 1)
+    if (
+        m[P_ACC_PORTS] == 1
+        or least(key, last) < ACCUMULATOR_KEY
+        or bank_of(m, key) != bank_of(m, last)
+        or slot + count > WRITE_RING
+    ):
+        for number in range(count):
+            _write_result(m, key + number * stride, time + number, tag)
         return
-    delay, accumulates, shift = (
-        m[P_MESH_DELAY],
-        access_of(m, ACCUMULATOR_KEY, m[tag + T_ACCUMULATES]),
-        m[P_ACC_BANK_SHIFT],
-    )
-    result_row = key - ACCUMULATOR_KEY + begin * step
-    for number in range(begin, end):
-        time = m[LEFT + ((entries + number) & 63)] + delay
-        slot = time & (WRITE_RING - 1)
-        m[WRITE_TIME + slot] = time
-        m[WRITE_BANK + slot] = accumulates | (result_row >> shift) | (result_row << ROW_SHIFT)
-        result_row += step
-    m[N_ACC_WRITE] += (end - begin) * m[P_DIM] * m[P_ACC_BYTES]
+    word, following = access_of(m, key, m[tag + T_ACCUMULATES]), stride << ROW_SHIFT
+    for number in range(count):
+        m[WRITE_TIME + slot + number], m[WRITE_BANK + slot + number] = time + number, word + number * following
+    m[N_ACC_WRITE] += count * m[P_DIM] * m[P_ACC_BYTES]
 
 
 @inlined

@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 
 from simulator.engine_array_rows import interrupt_all
-from simulator.engine_compile import compiled, inlined, least, merged, most, pointer_to
+from simulator.engine_compile import compiled, inlined, least, least_of_sixteen, merged, most, pointer_to
 from simulator.engine_conv_state import CV_EXECUTED, CV_NEXT
 from simulator.engine_decide import unroll
 from simulator.engine_execute import complete_execute, execute, next_completion
@@ -23,11 +23,11 @@ from simulator.engine_store import complete_store, dispatch, store_controller, w
 # isort: off
 from simulator.engine_state import (
     COMPUTING, ENTRY, EXECUTE, E_COMMAND, E_DEPS, E_SIZE, E_STARTED, FIRST_NEXT, F_BASE, F_COMMAND, F_END, F_FULL,
-    F_LAST_EXECUTE, F_LAST_OF, F_MORE, F_NEXT, F_STARVED, H_EXECUTED, H_NEXT, L_DONE_HEAD, L_NEXT, NEVER, NEXT_COUNT,
-    O_NEXT, P_EX_ENTRIES, P_LD_ENTRIES, P_TRACE_FROM, P_TRACE_TO, QUEUE_RING, R_NEXT, STALLS, S_HEAD_EX, S_ISSUE_EX,
-    S_ISSUE_LD, S_ISSUE_ST, S_LAST_BUSY, S_TAIL_EX, S_VALID, UNISSUED, V_DONE, V_D_NEXT, V_FIRED, V_ISSUED, V_LAST_ACK,
-    V_NEXT, V_READY, V_SENT, V_W_NEXT, WAITING, W_NEXT, X_BUSY, X_CAUSE, X_FIRED, X_LAG, X_NEXT, X_STATE, X_UQ_HEAD,
-    X_UQ_START, X_UQ_TAIL, X_U_NEXT, Z_NEXT,
+    F_LAST_EXECUTE, F_LAST_OF, F_MORE, F_NEXT, F_STARVED, H_EXECUTED, H_NEXT, L_DONE_HEAD, L_NEXT, NEVER, O_NEXT,
+    P_EX_ENTRIES, P_LD_ENTRIES, P_TRACE_FROM, P_TRACE_TO, QUEUE_RING, R_NEXT, STALLS, S_HEAD_EX, S_ISSUE_EX, S_ISSUE_LD,
+    S_ISSUE_ST, S_LAST_BUSY, S_TAIL_EX, S_VALID, UNISSUED, V_DONE, V_D_NEXT, V_FIRED, V_ISSUED, V_LAST_ACK, V_NEXT,
+    V_READY, V_SENT, V_W_NEXT, WAITING, W_NEXT, X_BUSY, X_CAUSE, X_FIRED, X_LAG, X_NEXT, X_STATE, X_UQ_HEAD, X_UQ_START,
+    X_UQ_TAIL, X_U_NEXT, Z_NEXT,
 )  # fmt: skip
 # isort: on
 
@@ -84,9 +84,7 @@ def _cause(m, last_execute):  # type: ignore[no-untyped-def]
 @merged
 def _others_next(m, t):  # type: ignore[no-untyped-def]
     """Next cycle in which a unit other than the execute controller and the DMA's row writer may act."""
-    after = next_completion(m, t)
-    for slot in range(FIRST_NEXT, FIRST_NEXT + NEXT_COUNT):
-        after = least(after, m[slot])
+    after = least(next_completion(m, t), least_of_sixteen(m, FIRST_NEXT))
     if m[L_DONE_HEAD] and m[L_DONE_HEAD] < after:
         after = m[L_DONE_HEAD]
     if m[V_DONE] and m[V_DONE] < after:

@@ -55,7 +55,7 @@ ENTERS_LOGGED = 192
     F_NEXT, H_NEXT, CONV_NEXT, S_ISSUE_LD, S_ISSUE_EX, S_ISSUE_ST, L_NEXT, R_NEXT, Z_NEXT, X_U_NEXT, V_NEXT, V_D_NEXT,
     V_W_NEXT, O_NEXT, _, _
 ) = range(46, 62)  # fmt: skip
-FIRST_NEXT, NEXT_COUNT = F_NEXT, 16
+FIRST_NEXT = F_NEXT
 
 # Front end (f): the host's commands up to the unrollers (times only, one ring of cycles a queue in `front`), then the
 # queues before LoopConv (`conv_queue`, A), LoopMatmul (`matmul_queue`, B) and the reservation station (`unrolled`, C).
@@ -312,7 +312,7 @@ def new_machine(
     m[[X_SP_UNTIL, X_LAST_OUT, W_TIME, X_READ_TIME, X_FIRED, L_POPPED, V_POPPED, X_LAST_ROW]] = PAST
     m[[X_NEXT, W_NEXT, X_LAG]] = NEVER
     m[[W_PORT_NEXT, W_NARROW_NEXT, W_WIDE_NEXT, W_MERGE_NEXT]] = NEVER
-    m[FIRST_NEXT : FIRST_NEXT + NEXT_COUNT] = NEVER
+    m[FIRST_NEXT : FIRST_NEXT + 16] = NEVER
     m[F_NEXT] = 0
     m[[O_LAST, O_READ_BLOCKED, O_WRITE_BLOCKED]] = PAST
     m[[O_READ_FIRST, O_READ_SECOND, O_WRITE_FIRST, O_WRITE_SECOND, O_WRITE_ASIDE]] = -1

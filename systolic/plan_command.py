@@ -42,9 +42,9 @@ from systolic.schedule_cache import ScheduleCache
 
 NOTES = (
     "Latencies of layers add up: they run one after another. Every figure is the analytical model's, a lower bound of"
-    " the cycle engine's, on both sides of each comparison; the engine runs none of the fused groups.",
+    " the cycle engine's, on both sides of each comparison.",
     "A normalisation fused with a matmul needs whole rows of int32 sums in the accumulator twice; that is why it may"
-    " cost more than it saves.",
+    " cost more than it saves. These groups exist as commands that the engine times; no other fused group does.",
     "A residual is loaded onto the sums, as Gemmini's library loads a low-precision D; its scale is one that the load's"
     " multiplier represents.",
 )

@@ -15,16 +15,15 @@ from mapper.fused_depthwise import fused_depthwise
 from mapper.fused_mapping import fused_mapping
 from mapper.fusion_pairs import tail_of
 from mapper.heuristic import is_matmul
-from mapper.network_menu import Executed, Menu, MenuOptions
+from mapper.network_menu import Executed, Menu
 from mapper.network_steps import Step, Steps, normalises_rows
-from mapper.schedule import schedule_layers
 from mapper.solve import Objective
 from model_ir.errors import InfeasibleError, InputError
 from simulator.accelerator import Accelerator
 from simulator.array_nest import ArrayNest
-from simulator.fusion import NOTHING_FUSED, Tail, fused_cost
+from simulator.fusion import Tail, fused_cost
 from simulator.fusion_attention import AttentionTile, attention_cost, attention_rows
-from simulator.fusion_depthwise import Band, band_rows, depthwise_pointwise_cost, is_depthwise, packed_depthwise
+from simulator.fusion_depthwise import Band, band_rows, depthwise_pointwise_cost, is_depthwise
 from simulator.mapping import Mapping, buffers
 
 ADD = "matmul + add"
@@ -32,7 +31,6 @@ NORMALISE = "matmul + {}"
 ADD_NORMALISE = "matmul + add + {}"
 ATTENTION = "scores + softmax + values"
 DEPTHWISE = "depthwise + pointwise"
-PACKED = "depthwise, DIM channels at once"
 
 Rows = tuple[int, int]
 
@@ -52,9 +50,7 @@ class Fusions:
         self.steps, self.accelerator, self.objective = steps, accelerator, objective
         self._known: dict[object, _Part | None] = {}
 
-    def offer(
-        self, menu: Menu, mappings: dict[int, tuple[Mapping, ...]], options: MenuOptions, *, result_path: bool
-    ) -> None:
+    def offer(self, menu: Menu, mappings: dict[int, tuple[Mapping, ...]], *, result_path: bool) -> None:
         """Add every fused execution to `menu`; `mappings` are those of the matmuls alone, `result_path` allows what
         Gemmini has no path for."""
         for first, step in enumerate(self.steps.steps):
@@ -67,7 +63,6 @@ class Fusions:
                 self._offer_attention(menu, first, nest)
             if is_depthwise(nest):
                 self._offer_depthwise(menu, first, nest)
-        self._offer_packed(menu, options)
 
     def _next(self, number: int) -> Step | None:
         """The step right after, if it alone reads what step `number` makes."""
@@ -145,26 +140,6 @@ class Fusions:
         cost_on = partial(depthwise_pointwise_cost, nest, pointwise, band=band)
         executed = Executed(what=_band_text(band), mapping=None, cost=cost, cost_on=cost_on)
         return _Part(executed=executed, rows=band_rows(nest, pointwise, self.accelerator, band))
-
-    def _offer_packed(self, menu: Menu, options: MenuOptions) -> None:
-        """Depthwise convolutions alone with their kernels on the diagonals of whole blocks, under a schedule of its
-        own: what the fusion of depthwise and pointwise must be compared with."""
-        packed = {
-            number: packed_depthwise(step.array_work, self.accelerator.dim)
-            for number, step in enumerate(self.steps.steps)
-            if step.array_work is not None and is_depthwise(step.array_work)
-        }
-        plans = schedule_layers(
-            tuple(packed.values()),
-            self.accelerator,
-            objective=self.objective,
-            time_limit_seconds=options.time_limit_seconds,
-            workers=options.workers,
-            cache=options.cache,
-        )
-        for (number, nest), plan in zip(packed.items(), plans, strict=True):
-            part = self._mapped(nest, plan.mapping, NOTHING_FUSED)
-            menu.offer((number,), PACKED, part.executed, part.rows)
 
     def _once(self, key: object, build: Callable[[], _Part]) -> _Part | None:
         """`build()`, or None where the fusion does not fit or the nests do not go together; asked once a key."""

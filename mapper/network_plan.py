@@ -136,7 +136,7 @@ def offered(steps: Steps, accelerator: Accelerator, options: PlanOptions) -> tup
     offer_alone(menu, steps, stays, mappings, accelerator)
     if options.fuse:
         fusions = Fusions(steps, accelerator, options.menu.objective)
-        fusions.offer(menu, mappings, options.menu, result_path=options.result_path)
+        fusions.offer(menu, mappings, result_path=options.result_path)
     return menu, NetworkProblem(
         layers=len(steps.steps),
         choices=tuple(menu.choices),

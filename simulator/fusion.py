@@ -36,7 +36,7 @@ from simulator.analytical import (
 from simulator.array_nest import ArrayNest
 from simulator.cost import Cost
 from simulator.energy import energy_pj
-from simulator.mapping import Mapping, buffers, ceil_div, tile_counts
+from simulator.mapping import Mapping, buffers, ceil_div, copies, tile_counts
 from simulator.tile_sums import row_beats, row_requests
 
 FUSION_VERSION = 1
@@ -155,7 +155,8 @@ def _store(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator, on_chip:
 
 
 def _unit_cycles(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator, tail: Tail) -> tuple[int, int]:
-    """The vector unit's cycles in all, and those after the last tile's last sum, which nothing hides.
+    """The vector unit's cycles in all, and those that nothing hides: after the last tile's last sum, or, where the
+    accumulator holds a single copy of a tile, after every tile's.
 
     Passes over the rows as in `simulator.vector_cost`; a row is a whole number of unit-wide vectors.
     """
@@ -175,7 +176,10 @@ def _unit_cycles(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator, ta
     last = 1
     for size, part in loops:
         last *= size % part or part
-    return nest.repeat_count * nest.pixels * row + unit.latency_cycles, last * row + unit.latency_cycles
+    busy = nest.repeat_count * nest.pixels * row + unit.latency_cycles
+    counts = tile_counts(nest, tile)
+    alone = copies(nest, counts, mapping)[2] == 1
+    return busy, busy if alone else last * row + unit.latency_cycles
 
 
 def _with_traffic(

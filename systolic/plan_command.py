@@ -12,7 +12,7 @@ import msgspec
 
 from mapper.lower import Layer, lower
 from mapper.network_arrays import HOST, arrays_of_plan
-from mapper.network_fusions import ATTENTION, DEPTHWISE, PACKED
+from mapper.network_fusions import ATTENTION, DEPTHWISE
 from mapper.network_menu import MenuOptions
 from mapper.network_plan import Group, NetworkPlan, PlanOptions, plan_network
 from mapper.network_recomputation import recompute_network
@@ -53,8 +53,6 @@ _KIND_NOTES = {
     " Gemmini has no such path.",
     DEPTHWISE: "Depthwise with pointwise as one reads the array's input from the accumulator, which Gemmini can and"
     " the engine does not time.",
-    PACKED: "Depthwise convolutions with DIM channels at once have their kernels on the diagonals of weight blocks,"
-    " whose zeros are stored, moved and multiplied.",
 }
 
 

@@ -97,6 +97,16 @@ def test_the_fused_mapping_is_the_best_of_all(
         assert (found.cycles, found.dram_bytes) == min(keys)
 
 
+def test_a_single_copy_of_the_sums_hides_no_normalisation() -> None:
+    nest = matmul(256, 64, 128)
+    mapping, double = fused_mapping(nest, IBERT, LAYER_NORM)
+    tile = replace(mapping.tile, out_columns=64)
+    double = fused_cost(nest, replace(mapping, tile=tile), IBERT, tail=LAYER_NORM)
+    single = fused_cost(nest, replace(mapping, tile=tile, c_copies=1), IBERT, tail=LAYER_NORM)
+    # Three of four tiles more, three passes over 64 rows of 8 vectors each.
+    assert single.cycles == double.cycles + 3 * (3 * 64 * 8)
+
+
 def test_a_tile_of_partial_rows_is_refused() -> None:
     nest = matmul(32, 32, 64)
     mapping, _ = fused_mapping(nest, IBERT, LAYER_NORM)

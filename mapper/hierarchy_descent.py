@@ -1,13 +1,15 @@
 """From what a relaxed program chose to a mapping, and on from there while its exact cost falls.
 
-A step changes the size of one tile, moves spreading along an axis from one dim to another, or changes which operand's
-loops are innermost at a level. Deterministic: the first step that is better is taken, in a fixed order.
+A step changes the size of one tile or of two, moves spreading along an axis from one dim to another, or changes which
+operand's loops are innermost at a level. The first step that is better is taken, in a fixed order that goes on where it
+was.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import permutations
 from math import prod
 from time import perf_counter
 
@@ -93,16 +95,19 @@ def shapes_of(program: HierarchyProgram, values: npt.NDArray[np.int64]) -> Itera
 
 def descend(question: Question, shape: Shape, deadline: float) -> Found | None:
     """The best mapping met, None where the shape is no legal mapping."""
-    best = _cost(question, shape)
-    moved = best is not None
-    while moved and perf_counter() < deadline:
-        moved = False
-        for neighbour in _neighbours(question, shape):
-            if perf_counter() >= deadline:
-                break
-            other = _cost(question, neighbour)
-            if other is not None and best is not None and other.key < best.key:
-                best, shape, moved = other, neighbour, True
+    start = mapping_of(question.nest, question.hierarchy, shape)
+    best, seen = found(question, start), {start}
+    if best is None:
+        return None
+    moves, place, idle = list(_neighbours(question, shape)), 0, 0
+    while idle < len(moves) and perf_counter() < deadline:
+        neighbour = moves[place % len(moves)]
+        mapping = mapping_of(question.nest, question.hierarchy, neighbour)
+        other = None if mapping in seen else found(question, mapping)
+        seen.add(mapping)
+        place, idle = place + 1, idle + 1
+        if other is not None and other.key < best.key:
+            best, moves, idle = other, list(_neighbours(question, neighbour)), 0
     return best
 
 
@@ -129,10 +134,6 @@ def repaired(question: Question, shape: Shape) -> Shape:
     return shape
 
 
-def _cost(question: Question, shape: Shape) -> Found | None:
-    return found(question, mapping_of(question.nest, question.hierarchy, shape))
-
-
 def _order(nest: TensorNest, role: Role) -> tuple[str, ...]:
     """All dims, those that do not move the operand innermost."""
     moving = nest.operand(role).dims
@@ -143,6 +144,7 @@ def _order(nest: TensorNest, role: Role) -> tuple[str, ...]:
 def _neighbours(question: Question, shape: Shape) -> Iterator[Shape]:
     yield from _other_tiles(question, shape)
     yield from _other_trips(question, shape)
+    yield from _exchanged_tiles(question, shape)
     for level in range(len(question.hierarchy.levels)):
         for role in ROLES:
             order = _order(question.nest, role)
@@ -160,6 +162,19 @@ def _other_tiles(question: Question, shape: Shape) -> Iterator[Shape]:
             for tile in (*larger, *smaller[::-1], size):
                 if tile != here:
                     yield _with_tile(shape, level, name, tile)
+
+
+def _exchanged_tiles(question: Question, shape: Shape) -> Iterator[Shape]:
+    """One dim's tile larger and another's smaller, which a full memory may hold where it does not hold the first
+    alone."""
+    useful = {name: [least for least, _ in sizes_of(size, singles=16).ranges] for name, size in question.nest.dims}
+    for level in range(1, len(question.hierarchy.levels)):
+        tiles = shape.tiles[level]
+        for grown, shrunk in permutations(tiles, 2):
+            larger = next((each for each in useful[grown] if each > tiles[grown]), None)
+            smaller = next((each for each in reversed(useful[shrunk]) if each < tiles[shrunk]), None)
+            if larger is not None and smaller is not None:
+                yield _with_tile(_with_tile(shape, level, shrunk, smaller), level, grown, larger)
 
 
 def _with_tile(shape: Shape, at: int, name: str, tile: int) -> Shape:

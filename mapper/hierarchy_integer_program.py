@@ -41,8 +41,20 @@ HIERARCHY_PROGRAM_VERSION = 1
 _FIRST_EVALUATIONS = 120
 """Mappings that the search for a first one costs."""
 
+_EVALUATIONS_PER_SECOND = 500
+"""What annealing costs at least on one core, for sharing out time."""
+
+_MOST_EVALUATIONS = 4000
+"""Beyond this annealing has been seen to gain little."""
+
 _PROGRAM_GAP = 0.4
 """Share of the gap allowed that the program itself may leave."""
+
+_SOLVER_SHARE = 0.5
+"""Share of the time left that one program may take; rounding its answer takes time too."""
+
+_DESCENT_SHARE = 0.3
+"""Share of the time left that one descent may take."""
 
 _EXACT = 1e-9
 """Costs are sums of floating-point numbers: two that differ by no more are equal."""
@@ -112,6 +124,21 @@ def _first(question: Question) -> Found:
     return first
 
 
+def _searched(question: Question, evaluations: int) -> Found | None:
+    try:
+        mapping, _, _ = hierarchy_search(
+            question.nest,
+            question.hierarchy,
+            objective=question.objective,
+            flow=question.flow,
+            bypass=question.bypass,
+            evaluations=evaluations,
+        )
+    except InputError:
+        return None
+    return found(question, mapping)
+
+
 def _one_by_one(question: Question) -> HierarchyMapping:
     loops = tuple(TemporalLoop(dim=name, tile=1) for name, _ in question.nest.dims)
     keeps = [
@@ -133,10 +160,12 @@ class _Run:
     bound: float = 0.0
     branches: int = 0
     struck: list[Cell] = field(default_factory=list)
+    annealed: bool = False
 
     def close(self, goal: Goal) -> None:
         """Solve, round and strike out until the bound meets the best mapping, or nothing helps, or time is out."""
         cells = Cells.of(self.question.nest, self.question.hierarchy)
+        self.annealed = cells.ways is not None
         while self._open(self.best.key[0], self.bound) and perf_counter() < self.deadline:
             budget = self.best.key[0] * (1 + _EXACT)
             program = self.program(Budget(**{goal: budget}))
@@ -146,6 +175,7 @@ class _Run:
                 return
             before = self.best.key[0]
             self.round(program, values)
+            self.anneal()
             cell = cells.at(program, values)
             if cell is not None and cell not in self.struck:
                 for mapping in cells.mappings(cell, self.question):
@@ -202,7 +232,7 @@ class _Run:
         self, program: HierarchyProgram, goal: Linear, budget: float
     ) -> tuple[float, npt.NDArray[np.int64] | None]:
         """The proven least of a goal, `budget` being a whole one; and the point found, None where there is none."""
-        seconds = max(0.01, self.deadline - perf_counter())
+        seconds = max(0.01, _SOLVER_SHARE * (self.deadline - perf_counter()))
         outcome = SOLVERS[self.solver](program.linear).minimise(goal, {}, seconds, self.gap * _PROGRAM_GAP)
         self.branches += outcome.branches
         if outcome.values is None:
@@ -213,7 +243,18 @@ class _Run:
     def round(self, program: HierarchyProgram, values: _Point) -> None:
         """Mappings near a point of the program."""
         for shape in shapes_of(program, values):
-            self.take(descend(self.question, repaired(self.question, shape), self.deadline))
+            now = perf_counter()
+            until = now + _DESCENT_SHARE * max(0.0, self.deadline - now)
+            self.take(descend(self.question, repaired(self.question, shape), until))
+
+    def anneal(self) -> None:
+        """Once, where rounding did not do and the nest is too large to close mapping by mapping: another search."""
+        seconds = self.deadline - perf_counter()
+        evaluations = min(_MOST_EVALUATIONS, int(seconds / 2 * _EVALUATIONS_PER_SECOND))
+        if self.annealed or evaluations < _FIRST_EVALUATIONS or not self._open(self.best.key[0], self.bound):
+            return
+        self.annealed = True
+        self.take(_searched(self.question, evaluations))
 
     def take(self, other: Found | None) -> None:
         """Keep the better one."""

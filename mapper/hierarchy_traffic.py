@@ -20,6 +20,7 @@ class HierarchyTraffic(HierarchyChoices):
     def __init__(self, nest: TensorNest, hierarchy: Hierarchy, flow: Dataflow, *, bypass: bool) -> None:
         super().__init__(nest, hierarchy, flow, bypass=bypass)
         self._windows: dict[tuple[int, int], Linear] = {}
+        self._slides: dict[int, dict[str, int]] = {}
         self._multiples: dict[tuple[Role, int], tuple[list[Linear], list[Condition]]] = {}
 
     def multiples(self, role: Role, child: int) -> tuple[list[Linear], list[Condition]]:
@@ -123,10 +124,9 @@ class HierarchyTraffic(HierarchyChoices):
         """The logarithm of what all tiles at `child` fetch along an axis on which loops meet."""
         names = [name for name, _ in axis.terms]
         wholes = tuple(self.whole[name] for name in names)
-        overlap = child < self.count and self.hierarchy.levels[child].keeps_overlap
         if child == self.count:
             return Linear(constant=down_count(fetched(axis, wholes, (1,) * len(names), once=False)))
-        if overlap or len(names) not in (1, 2):
+        if len(names) not in (1, 2):
             return Linear(constant=down_count(fetched(axis, wholes, wholes, once=True)))
         key = (child, place)
         if key not in self._windows:
@@ -134,8 +134,34 @@ class HierarchyTraffic(HierarchyChoices):
             def number(tile: tuple[int, ...]) -> int:
                 return down_count(fetched(axis, wholes, tile, once=False))
 
-            self._windows[key] = self._table(names, child, number, largest=True)
+            every = self._table(names, child, number, largest=True)
+            overlaps = len(names) == 2 and self.hierarchy.levels[child].keeps_overlap
+            self._windows[key] = self._sliding(axis, child, every) if overlaps else every
         return self._windows[key]
+
+    def _sliding(self, axis: TensorAxis, child: int, every: Linear) -> Linear:
+        """As `every` tile fetched whole, unless the loop that moves the window at `child` is one of this axis: then its
+        steps together fetch no more than one tile of its whole range."""
+        names = [name for name, _ in axis.terms]
+        wholes = tuple(self.whole[name] for name in names)
+        if child not in self._slides:
+            axes = [each for each in self.nest.operand("inputs").axes if not each.dense and len(each.terms) == 2]
+            moving = ["", *(name for each in axes for name, _ in each.terms)]
+            self._slides[child] = dict(zip(moving, self.linear.one_of(len(moving)), strict=True))
+        slides = self._slides[child]
+        least, most = down_count(fetched(axis, wholes, wholes, once=True)), self.linear.range_of(every)[1]
+        total = self.linear.number(min(0, least), max(most, least))
+        self.linear.at_most(Linear(constant=least) - total, 0)
+        self.linear.at_most(every - total, 0, [(slides[name], False) for name in names])
+        for at, name in enumerate(names):
+            other = names[1 - at]
+            row = []
+            for _, largest in self.ranges[other].ranges:
+                tile = (wholes[0], largest) if at == 0 else (largest, wholes[1])
+                row.append(down_count(fetched(axis, wholes, tile, once=False)))
+            swept = weighted_sum(row, self.size[child][other])
+            self.linear.at_most(swept - total, 0, [(slides[name], True)])
+        return total
 
     def _table(self, names: Sequence[str], level: int, number: object, *, largest: bool) -> Linear:
         """At least the number of the tile sizes chosen at `level` (of each range the `largest` or the least size)."""

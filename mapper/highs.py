@@ -8,6 +8,7 @@ reach before it is called a bound here.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 from collections.abc import Mapping
@@ -46,6 +47,7 @@ class _StdoutAside:
         with self._lock:
             self._inside -= 1
             if not self._inside:
+                ctypes.CDLL(None).fflush(None)  # what it said waits in the C library's buffer
                 os.dup2(self._kept, 1)
                 os.close(self._kept)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import permutations
+from itertools import islice, permutations
 from math import exp, inf, log, prod
 from operator import attrgetter
 from random import Random
@@ -124,9 +124,10 @@ class _Search:
     def run(self, evaluations: int) -> _Found | None:
         """The best state met within so many costed mappings; fewer once nothing can be better."""
         bound = lower_bound(self.nest, self.hierarchy, self.objective)
-        starts = [found for found in map(self.found, self.starts()) if found is not None]
-        starts.sort(key=lambda found: (found.cost.compute_cycles, found.score))
-        starts = starts[:_STARTS]
+        legal = (found for found in map(self.found, self.starts()) if found is not None)
+        starts = sorted(islice(legal, 2 * _STARTS), key=lambda found: (found.cost.compute_cycles, found.score))[
+            :_STARTS
+        ]
         best: _Found | None = None
         temporal = [place for place, slot in enumerate(self.slots) if slot.axis is None]
         for place, start in enumerate(starts):

@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from math import prod
 
 from simulator.hierarchy import ROLES, Hierarchy, Level, Role
-from simulator.hierarchy_counts import Turn, chains, elements, positions, visits
+from simulator.hierarchy_counts import Chain, Turn, elements, positions, visits
 from simulator.hierarchy_mapping import (
     HierarchyMapping,
     PlacedLoop,
@@ -145,9 +145,10 @@ def hierarchy_cost(nest: TensorNest, mapping: HierarchyMapping, hierarchy: Hiera
 
 def compute_steps(nest: TensorNest, loops: Sequence[PlacedLoop]) -> int:
     """Steps of all temporal loops, in each of which every instance that has work does one multiply-accumulate."""
-    turns = [Turn.EACH if loop.axis is None else Turn.FIRST for loop in loops]
-    chain_of = chains(nest, loops, turns)
-    return prod(visits(size, chain_of[name]) for name, size in nest.dims)
+    found: dict[str, list[tuple[int, Turn]]] = {}
+    for loop in loops:
+        found.setdefault(loop.dim, []).append((loop.tile, Turn.EACH if loop.axis is None else Turn.FIRST))
+    return prod(visits(size, tuple(found.get(name, ()))) for name, size in nest.dims)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,11 +230,8 @@ class _Counter:
         if level:
             return self.drains(level, scope) - self.read_backs(level, scope)
         outputs = self.nest.operand("outputs")
-        turns = [
-            None if loop.level >= scope else Turn.EACH if loop.axis is None else Turn.BUSIEST for loop in self.loops
-        ]
-        chain_of = chains(self.nest, self.loops, turns)
-        return prod(positions(size, chain_of[name]) for name, size in self.nest.dims if name in outputs.dims)
+        chain_of = self._chains(outputs, None, 0, scope, 0)
+        return prod([positions(size, chain_of.get(name, ())) for name, size in self.nest.dims if name in outputs.dims])
 
     def read_backs(self, level: int, scope: int) -> int:
         """Partial sums that `level` has from the level it writes to."""
@@ -248,7 +246,7 @@ class _Counter:
         if key not in self.counted:
             operand = self.nest.operand(role)
             at = write_loop(operand, self.loops, child, self.multipliers)
-            chain_of = chains(self.nest, self.loops, self._turns(operand, at, child, scope, served))
+            chain_of = self._chains(operand, at, child, scope, served)
             self.counted[key] = elements(self.nest, operand, chain_of, sliding=self._sliding(at, child))
         return self.counted[key]
 
@@ -259,22 +257,26 @@ class _Counter:
         dim = self.loops[at].dim
         return dim, sum(loop.dim == dim for loop in self.loops[:at])
 
-    def _turns(self, operand: Operand, at: int | None, child: int, scope: int, served: int) -> list[Turn | None]:
-        """The turn of every loop: spatial loops between `served` and `child` are served together where the network
-        can. A `scope` inside `child` is that of the elements it holds."""
-        turns: list[Turn | None] = []
+    def _chains(self, operand: Operand, at: int | None, child: int, scope: int, served: int) -> dict[str, Chain]:
+        """The loops over each dim as they count: spatial loops between `served` and `child` are served together where
+        the network can. A `scope` inside `child` is that of the elements it holds."""
+        found: dict[str, list[tuple[int, Turn]]] = {}
+        last = -1 if at is None else at
         for place, loop in enumerate(self.loops):
-            if loop.level >= child and (loop.level >= scope or loop.dim not in operand.dims):
-                turns.append(None)
-            elif loop.level >= child:
-                turns.append(Turn.EACH if loop.axis is None else Turn.BUSIEST)
+            if loop.level >= child:
+                if loop.level >= scope or loop.dim not in operand.dims:
+                    continue
+                turn = Turn.EACH if loop.axis is None else Turn.BUSIEST
             elif loop.axis is None:
-                turns.append(Turn.EACH if at is not None and place <= at else Turn.FIRST)
+                turn = Turn.EACH if place <= last else Turn.FIRST
             elif loop.level < scope:
-                turns.append(Turn.BUSIEST)
+                turn = Turn.BUSIEST
+            elif loop.level >= served and self._joint(operand.role, loop):
+                turn = Turn.TOGETHER
             else:
-                turns.append(Turn.TOGETHER if loop.level >= served and self._joint(operand.role, loop) else Turn.EACH)
-        return turns
+                turn = Turn.EACH
+            found.setdefault(loop.dim, []).append((loop.tile, turn))
+        return {name: tuple(chain) for name, chain in found.items()}
 
     def _joint(self, role: Role, loop: PlacedLoop) -> bool:
         axis = axis_of(self.hierarchy, loop)

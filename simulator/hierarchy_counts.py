@@ -14,7 +14,6 @@ from functools import lru_cache
 from itertools import product
 from math import prod
 
-from simulator.hierarchy_mapping import PlacedLoop
 from simulator.hierarchy_nest import Operand, TensorAxis, TensorNest
 from simulator.index_sets import box_image, moved
 
@@ -36,15 +35,6 @@ Chain = tuple[tuple[int, Turn], ...]
 """The loops over one dim, outermost first: tile and turn."""
 
 
-def chains(nest: TensorNest, loops: Sequence[PlacedLoop], turns: Sequence[Turn | None]) -> dict[str, Chain]:
-    """The chain of every dim; loops whose turn is None are left out, as are those of one chunk."""
-    found: dict[str, list[tuple[int, Turn]]] = {name: [] for name, _ in nest.dims}
-    for loop, turn in zip(loops, turns, strict=True):
-        if turn is not None and loop.trips > 1:
-            found[loop.dim].append((loop.tile, turn))
-    return {name: tuple(chain) for name, chain in found.items()}
-
-
 def visits(extent: int, chain: Chain) -> int:
     """Visits that a loop range of `extent` makes where the operand does not depend on it.
 
@@ -61,7 +51,7 @@ def visits(extent: int, chain: Chain) -> int:
 
 def positions(extent: int, chain: Chain) -> int:
     """Positions of a loop range of `extent` that are visited, each of which is another element."""
-    if not chain:
+    if all(turn is Turn.EACH or turn is Turn.TOGETHER for _, turn in chain):
         return extent
     (tile, turn), inner = chain[0], chain[1:]
     if turn in (Turn.BUSIEST, Turn.FIRST):
@@ -77,19 +67,19 @@ def elements(
     *,
     sliding: tuple[str, int] | None = None,
 ) -> int:
-    """Elements of `operand` over all visits of `chain_of`, padding left out.
+    """Elements of `operand` over all visits of `chain_of` (a dim that is not in it has no loops), padding left out.
 
     `sliding`: dim and place in its chain of a loop whose steps, but for the first, bring only what is new.
     """
     sizes = dict(nest.dims)
-    total = prod(visits(size, chain_of[name]) for name, size in nest.dims if name not in operand.dims)
+    total = prod([visits(size, chain_of.get(name, ())) for name, size in nest.dims if name not in operand.dims])
     for axis in operand.axes:
+        names = [name for name, _ in axis.terms]
         if axis.dense:
-            total *= prod(positions(sizes[name], chain_of[name]) for name, _ in axis.terms)
+            total *= prod([positions(sizes[name], chain_of.get(name, ())) for name in names])
         else:
-            names = [name for name, _ in axis.terms]
             slide = (names.index(sliding[0]), sliding[1]) if sliding and sliding[0] in names else None
-            total *= _window_elements(axis, tuple((sizes[name], chain_of[name]) for name in names), slide)
+            total *= _window_elements(axis, tuple([(sizes[name], chain_of.get(name, ())) for name in names]), slide)
     return total
 
 

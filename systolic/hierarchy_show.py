@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from math import inf
 
@@ -41,7 +42,7 @@ def print_hierarchies(hierarchies: Sequence[Hierarchy], *, as_json: bool) -> Non
 
 
 def print_hierarchy_run(run: HierarchyRun, *, loops: bool, as_json: bool) -> None:
-    """A row a layer, then, with `loops`, the loops of every distinct mapping."""
+    """A row for equal layers, then, with `loops`, the loops of every distinct mapping."""
     texts = {
         layer.name: loop_text(layer.nest, layer.mapping, run.hierarchy)
         for index, layer in enumerate(run.layers)
@@ -76,14 +77,17 @@ def _table(run: HierarchyRun) -> Table:
     table = Table(title=title, caption=f"energy by level in %: {names}, arithmetic")
     table.add_column("layer", overflow="fold")
     table.add_column("loops", overflow="fold")
-    for heading in ("cycles", "util.", "energy", "by level %", "DRAM", "proof", "seconds"):
-        table.add_column(heading, justify="right" if heading != "by level %" else "left")
-    for layer in run.layers:
+    for heading in ("times", "cycles", "util.", "energy", "by level %", "DRAM", "proof", "seconds"):
+        table.add_column(heading, justify="right" if heading != "by level %" else "left", overflow="fold")
+    times = Counter(layer.identical_to for layer in run.layers)
+    for index, count in sorted(times.items()):
+        layer = run.layers[index]
         cost, solve = layer.cost, layer.solve
         parts = (*(level.energy_pj for level in cost.levels), cost.mac_energy_pj)
         table.add_row(
             layer.name,
-            " ".join(f"{name}{size}" for name, size in layer.nest.dims),
+            " ".join(f"{name}={size}" for name, size in layer.nest.dims),
+            str(count),
             f"{cost.cycles:,.0f}",
             percent(cost.utilisation),
             si(cost.energy_pj * 1e-12, "J"),
@@ -97,5 +101,16 @@ def _table(run: HierarchyRun) -> Table:
     traffic = sum(layer.cost.dram_bytes for layer in run.layers)
     busy = sum(layer.cost.macs for layer in run.layers) / (total * run.hierarchy.multipliers)
     table.add_section()
-    table.add_row("all", "", f"{total:,.0f}", percent(busy), si(energy * 1e-12, "J"), "", si(traffic, "B"), "", "")
+    table.add_row(
+        "all",
+        "",
+        str(len(run.layers)),
+        f"{total:,.0f}",
+        percent(busy),
+        si(energy * 1e-12, "J"),
+        "",
+        si(traffic, "B"),
+        "",
+        "",
+    )
     return table

@@ -24,7 +24,8 @@ FIELDS = 6
 """Numbers of a command: of rs1 and then of rs2 rows, columns and address of a span, or 0, 0 and the whole word."""
 LEAST_REPEATS = 3
 MOST_COMPARED = 100_000_000
-"""Items times periods compared in one pass; it bounds the longest period looked for in a long list."""
+"""Items times periods compared in one pass; of longer periods only the likeliest are looked for."""
+LIKELY_PERIODS = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -75,6 +76,8 @@ def rolled(program: Program) -> tuple[Item, ...]:
         while period <= min(len(items.nodes) // LEAST_REPEATS, MOST_COMPARED // len(items.nodes)):
             items = items.with_loops(period)
             period += 1
+        for likely in items.likely_periods(period):
+            items = items.with_loops(likely)
     kinds, rows = zip(*unrolled(items.nodes), strict=True)
     if not (np.array_equal(kinds, program.funct) and np.array_equal(np.stack(rows), fields)):
         raise AssertionError("the loops found are not the program")
@@ -172,6 +175,20 @@ class _Items:
             known=self.known,
             weights=self.weights,
         )
+
+    def likely_periods(self, least: int) -> list[int]:
+        """The periods from `least` on after which the shapes repeat best, shortest first: the highest peaks of their
+        autocorrelation."""
+        most = len(self.nodes) // LEAST_REPEATS
+        if least > most:
+            return []
+        signal = np.random.default_rng(0).standard_normal(len(self.known))[self.shapes]
+        spectrum = np.fft.rfft(signal - signal.mean(), 2 * len(signal))
+        alike = np.fft.irfft(spectrum * spectrum.conj())[: most + 1] / np.arange(
+            len(signal), len(signal) - most - 1, -1
+        )
+        best = np.argsort(alike[least:])[::-1][:LIKELY_PERIODS] + least
+        return sorted(int(period) for period in best)
 
     def _runs(self, period: int) -> tuple[IntArray, IntArray]:
         """First items and repeats of the runs of `period`, none overlapping another."""

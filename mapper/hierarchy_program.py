@@ -132,6 +132,8 @@ class HierarchyProgram(HierarchyTraffic):
         self._energy = Linear(constant=int(energy / (budget.energy or inf) * GRAIN))
         self._bytes = Linear(constant=int((bias + stored) / (budget.bytes or inf) * GRAIN))
         self._busy: dict[tuple[int, str], Linear] = {}
+        self._always_busy("read", bias)
+        self._always_busy("write", stored)
         self._waiting = Linear()
         self._terms = 0
         for pair in self.pairs:
@@ -172,11 +174,17 @@ class HierarchyProgram(HierarchyTraffic):
             self._add_energy(self.deliveries("outputs", child, child), least_bits / 8 * network, pair.when)
         inner = levels[child].read_pj_per_byte + levels[child].write_pj_per_byte if child < self.count else 0.0
         both = levels[parent].read_pj_per_byte + levels[parent].write_pj_per_byte
-        again = words.partial_sums / 8 * (inner if self._sends_back(parent) else 0.0)
+        # All that comes up is at least this wide, and all but the first of it a partial sum.
+        again = words.partial_sums / 8 * (inner + network if self._sends_back(parent) else 0.0)
+        again += max(0, words.partial_sums - least_bits) / 8 * network
         if parent == 0:
             self._add_energy(arriving, again + words.partial_sums / 8 * both, pair.when, less=outputs)
             self._add_bytes(arriving, 2 * words.partial_sums / 8, pair.when, less=outputs)
-            self._wait(pair, [self._add_busy(0, "write", arriving, words.outputs / 8, pair.when)])
+            transfers = [
+                self._add_busy(0, way, arriving, words.partial_sums / 8, pair.when, less=outputs)
+                for way in ("read", "write")
+            ]
+            self._wait(pair, transfers)
             return
         self._add_energy(arriving, again, pair.when, less=outputs)
         partial = self.partial[parent]
@@ -209,7 +217,14 @@ class HierarchyProgram(HierarchyTraffic):
             self._terms += 1
 
     def _add_busy(
-        self, level: int, way: str, exponent: Linear, each: float, when: Sequence[Condition]
+        self,
+        level: int,
+        way: str,
+        exponent: Linear,
+        each: float,
+        when: Sequence[Condition],
+        *,
+        less: float = 0.0,
     ) -> Linear | None:
         """Cycles in which the busiest instance of a level moves bytes, which is at least the mean of those in use."""
         if self.budget.cycles is None:
@@ -222,10 +237,18 @@ class HierarchyProgram(HierarchyTraffic):
             if outside < level:
                 exponent = exponent - spread
         slowest = min(rate for rate in (rates[way], memory.shared_bytes_per_cycle) if rate is not None)
-        cycles = self._exponential(exponent, each / slowest / self.budget.cycles, when)
+        cycles = self._exponential(exponent, each / slowest / self.budget.cycles, when, less=less)
         self._busy[level, way] = self._busy.get((level, way), Linear()) + cycles
         self._terms += 1
         return cycles
+
+    def _always_busy(self, way: str, moved: float) -> None:
+        """Bytes that the outermost level moves under every mapping."""
+        dram = self.hierarchy.levels[0]
+        rates = {"read": dram.read_bytes_per_cycle, "write": dram.write_bytes_per_cycle}
+        known = [rate for rate in (rates[way], dram.shared_bytes_per_cycle) if rate is not None]
+        if known and self.budget.cycles is not None:
+            self._busy[0, way] = Linear(constant=int(moved / min(known) / self.budget.cycles * GRAIN))
 
     def _wait(self, pair: Pair, transfers: Sequence[Linear | None]) -> None:
         """The multipliers wait for transfers into and out of `child` where it says so."""
@@ -249,9 +272,9 @@ class HierarchyProgram(HierarchyTraffic):
             own = {"read": level.read_bytes_per_cycle or inf, "write": level.write_bytes_per_cycle or inf}
             busy = {way: self._busy.get((index, way), Linear()) for way in own}
             for way, rate in own.items():
-                if rate <= shared and busy[way].terms:
+                if rate <= shared and (busy[way].terms or busy[way].constant):
                     self.linear.at_most(busy[way] - self.cycles, 0)
-            if shared <= min(own.values()) and any(each.terms for each in busy.values()):
+            if shared <= min(own.values()) and any(each.terms or each.constant for each in busy.values()):
                 self.linear.at_most(busy["read"] + busy["write"] - self.cycles, 0)
 
     def _steps_of(self, name: str) -> Linear:

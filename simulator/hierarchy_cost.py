@@ -41,9 +41,6 @@ from simulator.hierarchy_mapping import (
 )
 from simulator.hierarchy_nest import Operand, TensorNest
 
-HIERARCHY_MODEL_VERSION = 1
-"""Part of the key of every stored answer: raise it with every change of a cost."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traffic:

@@ -74,7 +74,9 @@ def print_hierarchy_run(run: HierarchyRun, *, loops: bool, as_json: bool) -> Non
 def _table(run: HierarchyRun) -> Table:
     title = f"{run.hierarchy.name}, {run.dataflow} dataflow, least {run.objective.replace('_', ' ')}"
     names = ", ".join(level.name for level in run.hierarchy.levels)
-    table = Table(title=title, caption=f"energy by level in %: {names}, arithmetic")
+    total = sum(layer.cost.cycles for layer in run.layers)
+    rate = f"{si(total / run.hierarchy.clock_hz, 's')} at {si(run.hierarchy.clock_hz, 'Hz')}"
+    table = Table(title=title, caption=f"{rate}; energy by level in %: {names}, arithmetic")
     table.add_column("layer", overflow="fold")
     table.add_column("loops", overflow="fold")
     for heading in ("times", "cycles", "util.", "energy", "by level %", "DRAM", "proof", "seconds"):
@@ -96,7 +98,6 @@ def _table(run: HierarchyRun) -> Table:
             "optimal" if solve.gap == 0 else f"{solve.status}, gap {percent(solve.gap)}",
             f"{solve.wall_seconds:.1f}",
         )
-    total = sum(layer.cost.cycles for layer in run.layers)
     energy = sum(layer.cost.energy_pj for layer in run.layers)
     traffic = sum(layer.cost.dram_bytes for layer in run.layers)
     busy = sum(layer.cost.macs for layer in run.layers) / (total * run.hierarchy.multipliers)

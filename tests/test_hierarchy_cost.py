@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import msgspec
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from model_ir.errors import InputError
-from simulator.hierarchy import Hierarchy, Role
+from simulator.hierarchy import ROLES, Hierarchy, Level, Role, WordBits
 from simulator.hierarchy_cost import HierarchyCost, Traffic, hierarchy_cost
-from simulator.hierarchy_mapping import HierarchyMapping, check_legal, tile_elements, tile_extents
+from simulator.hierarchy_mapping import (
+    HierarchyMapping,
+    LevelMapping,
+    TemporalLoop,
+    check_legal,
+    tile_elements,
+    tile_extents,
+)
 from simulator.hierarchy_nest import TensorNest, tensor_nest
 from simulator.hierarchy_walk import walk
-from tests.hierarchy_cases import machines, mappings, small_nests, windows
+from tests.hierarchy_cases import machines, mappings, matmul, small_nests, windows
 
 Case = tuple[TensorNest, HierarchyMapping, Hierarchy]
 
@@ -65,3 +76,96 @@ def check_against_walk(case: Case) -> None:
             allowed = tile_elements(operand, tile_extents(nest, loops, level))
             padded = any(not axis.dense for axis in operand.axes)
             assert largest <= allowed if padded else largest == allowed
+
+
+@settings(max_examples=150, derandomize=True, deadline=None)
+@given(cases())
+def test_bytes_cycles_and_energy_follow_from_the_busiest_and_all_instances(case: Case) -> None:
+    _, mapping, machine = case
+    cost = hierarchy_cost(*case)
+    assert cost.cycles >= max(cost.compute_cycles, *(level.cycles for level in cost.levels))
+    waiting = sum(level.waiting_cycles for level in cost.levels)
+    assert cost.cycles <= max(cost.compute_cycles + waiting, *(level.cycles for level in cost.levels))
+    for level, described in zip(cost.levels, machine.levels, strict=True):
+        spent = level.read_bytes * described.read_pj_per_byte + level.write_bytes * described.write_pj_per_byte
+        assert level.access_energy_pj == pytest.approx(spent)
+    copies = replace(
+        mapping,
+        levels=tuple(
+            replace(level, double_buffered=level.keeps if index else ()) for index, level in enumerate(mapping.levels)
+        ),
+    )
+    assert hierarchy_cost(case[0], copies, machine).cycles <= cost.cycles
+    faster = msgspec.structs.replace(
+        machine,
+        levels=tuple(
+            msgspec.structs.replace(
+                level, read_bytes_per_cycle=None, write_bytes_per_cycle=None, shared_bytes_per_cycle=None
+            )
+            for level in machine.levels
+        ),
+    )
+    assert hierarchy_cost(case[0], mapping, faster).cycles == cost.compute_cycles
+
+
+def worked(*, streams: bool = False, double: bool = False, inner: str = "k") -> HierarchyCost:
+    """C[4, 2] = A[4, 3] B[3, 2] through a buffer that takes rows of A one by one, or (`inner` is "i") terms of the sums
+    one by one; DRAM moves 2 bytes a cycle, the buffer writes 1 and reads 8."""
+    machine = Hierarchy(
+        name="worked",
+        description="by hand",
+        clock_hz=1e9,
+        mac_pj=0.5,
+        word_bits=WordBits(inputs=8, weights=8, outputs=8, partial_sums=32),
+        levels=(
+            Level(name="dram", stores=ROLES, read_pj_per_byte=10.0, write_pj_per_byte=20.0, shared_bytes_per_cycle=2.0),
+            Level(
+                name="buffer",
+                stores=ROLES,
+                read_pj_per_byte=1.0,
+                write_pj_per_byte=2.0,
+                read_bytes_per_cycle=8.0,
+                write_bytes_per_cycle=1.0,
+                streams=streams,
+                accumulates=True,
+            ),
+        ),
+    )
+    loops = {"k": (("i", 1),), "i": (("k", 1), ("i", 1))}[inner]
+    rest = {"k": ("j", "k"), "i": ("j",)}[inner]
+    mapping = HierarchyMapping(
+        levels=(
+            LevelMapping(temporal=tuple(TemporalLoop(dim=dim, tile=tile) for dim, tile in loops), keeps=ROLES),
+            LevelMapping(
+                temporal=tuple(TemporalLoop(dim=dim, tile=1) for dim in rest),
+                keeps=ROLES,
+                double_buffered=ROLES if double else (),
+            ),
+        )
+    )
+    return hierarchy_cost(tensor_nest(matmul(4, 3, 2)), mapping, machine)
+
+
+def test_a_worked_example_of_traffic_and_energy() -> None:
+    """Rows of A (12 bytes) and all of B (6 bytes) come once, 8 results leave complete. Each of 24 products reads two
+    operands, adds to a 4-byte sum (16 of them read it first) and writes it; sums are read again to leave."""
+    cost = worked(streams=True)
+    dram, buffer = cost.levels
+    assert (dram.read_bytes, dram.write_bytes) == (18, 8)
+    assert (buffer.read_bytes, buffer.write_bytes) == (24 + 24 + 16 * 4 + 8 * 4, 18 + 24 * 4)
+    assert cost.energy_pj == pytest.approx(24 * 0.5 + 18 * 10 + 8 * 20 + 144 * 1 + 114 * 2)
+    assert (dram.cycles, buffer.cycles, cost.compute_cycles) == (13.0, 114.0, 24)
+    assert cost.cycles == 114.0
+
+
+def test_partial_sums_that_leave_come_back_at_their_full_width() -> None:
+    """With the sum's loop outermost, 8 sums leave three times, twice as 4-byte partial sums that come back."""
+    dram = worked(streams=True, inner="i").levels[0]
+    assert dram.write_bytes == 2 * 8 * 4 + 8
+    assert dram.read_bytes == 12 + 6 + 2 * 8 * 4
+
+
+def test_transfers_wait_where_there_is_one_copy() -> None:
+    """Rows of A enter at 1 byte a cycle (12) and results leave, at 2 bytes a cycle into DRAM (4); B is filled once."""
+    assert worked().levels[1].waiting_cycles == 12.0 + 4.0
+    assert worked(double=True).levels[1].waiting_cycles == worked(streams=True).levels[1].waiting_cycles == 0.0

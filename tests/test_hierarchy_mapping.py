@@ -17,6 +17,7 @@ from simulator.hierarchy_mapping import (
     tile_extents,
 )
 from simulator.hierarchy_nest import tensor_nest
+from simulator.hierarchy_text import loop_text
 from tests.hierarchy_cases import access, at, convolution, mac, matmul
 
 MACHINE = """
@@ -124,6 +125,23 @@ def test_a_mapping_that_fits_is_placed(small: Path) -> None:
     loops = check_legal(tensor_nest(matmul(4, 6, 4)), mapping(*INNER), load_hierarchy(small))
     assert [(loop.dim, loop.trips) for loop in loops] == [("i", 2), ("k", 2), ("j", 4), ("i", 2), ("k", 3)]
     assert tile_extents(tensor_nest(matmul(4, 6, 4)), loops, 1) == {"i": 2, "j": 4, "k": 3}
+
+
+def test_the_loops_read_as_they_run(small: Path) -> None:
+    """Chunks of two and three positions, the last of k smaller; eight sums of four bytes."""
+    nest = tensor_nest(matmul(4, 5, 4))
+    assert loop_text(nest, mapping(*INNER), load_hierarchy(small)) == "\n".join(
+        [
+            "[dram] inputs 20 (20 B), weights 20 (20 B), outputs 16 (16 B)",
+            "for i in 2 of 2",
+            "  for k in 2 of 3 (last 2)",
+            "    [buffer] inputs 6 (6 B), weights 12 (12 B), outputs 8 (32 B)",
+            "    for j in 4 of 1",
+            "      for i in 2 of 1",
+            "        for k in 3 of 1",
+            "          multiply-accumulate",
+        ]
+    )
 
 
 def test_partial_sums_take_their_width(small: Path) -> None:

@@ -13,9 +13,10 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from mapper.grouped import block_diagonal
 from mapper.lower import Layer, ResidualAdd
 from mapper.program import operand_elements
-from mapper.value_check import nest_sums, nest_values
+from mapper.value_check import clear_between_groups, nest_sums, nest_values
 from model_ir.loop_nest import Access, LoopNest
 from simulator.array_nest import ArrayNest
 
@@ -32,12 +33,13 @@ LARGEST = 127
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operand(Generic[Element]):
-    """The memory of one operand in its own strides, int8 or int32 (elements,); drawn from `seed`, or the network's own
-    (`seed` None) as `origin` says."""
+    """The memory of one operand in its own strides, int8 or int32 (elements,); drawn again by the C from `seed`, or
+    written into it (`seed` None); `origin` says where it is from."""
 
     values: npt.NDArray[Element]
     seed: int | None
     origin: str
+    of_network: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,20 +108,38 @@ def _weights(
 ) -> tuple[Operand[np.int8], float]:
     """B and the real value of one step of it."""
     access = nest.reads[1]
-    stored = _stored(access, constants) if _is_second_operand(nest) else None
-    stored = None if stored is None else _in_memory(stored, access.shape[-1], work.b_stride, size)
+    stored = _stored(access, constants) if work.groups > 1 or _is_second_operand(nest) else None
+    stored = None if stored is None else _in_memory(stored, access.shape[-1], work, size)
     if stored is None:
-        return _drawn(size, seed, "weights"), 1.0
+        return _drawn_weights(work, size, seed), 1.0
     scale = float(np.abs(stored).max()) / LARGEST or 1.0
     quantised = np.clip(np.rint(stored / scale), -LARGEST, LARGEST).astype(np.int8)
-    return Operand(values=quantised, seed=None, origin=f"weights: {access.tensor}, one step is {scale:.6g}"), scale
+    origin = f"weights: {access.tensor}, one step is {scale:.6g}"
+    return Operand(values=quantised, seed=None, origin=origin, of_network=True), scale
 
 
-def _in_memory(stored: npt.NDArray[np.float64], row: int, pitch: int, size: int) -> npt.NDArray[np.float64] | None:
-    """`stored`, rows of `row` elements, as a memory of `size` elements in which rows begin every `pitch`; None where it
-    is no such memory."""
+def _drawn_weights(work: ArrayNest, size: int, seed: int) -> Operand[np.int8]:
+    """Drawn weights; between the groups of a packed nest there are zeros, which the C does not draw."""
+    dense = _drawn(size, seed, "weights")
+    if work.groups == 1:
+        return dense
+    clear_between_groups(work, dense.values)
+    return Operand(values=dense.values, seed=None, origin="weights: drawn, zero between groups")
+
+
+def _in_memory(stored: npt.NDArray[np.float64], row: int, work: ArrayNest, size: int) -> npt.NDArray[np.float64] | None:
+    """`stored`, rows of `row` elements, as B's memory of `size` elements: block-diagonal where the nest packs groups,
+    rows `b_stride` apart where that is more than they are long; None where it is no such memory."""
+    if work.groups > 1:
+        depth, width = work.in_channels // work.groups, work.out_channels // work.groups
+        taps = work.kernel_rows * work.kernel_columns
+        groups = stored.size // (taps * depth * width)
+        single = stored.reshape(work.kernel_rows, work.kernel_columns, depth, groups, width)
+        blocks = block_diagonal(single, work.groups).ravel()
+        return blocks if blocks.size == size else None
     if stored.size == size:
         return stored
+    pitch = work.b_stride
     if pitch < row or stored.size // row * pitch - (pitch - row) != size:
         return None
     apart = np.zeros((stored.size // row, pitch))
@@ -135,7 +155,8 @@ def _bias(
         return Operand(values=drawn(size, seed, BIAS_RANGE).astype(np.int32), seed=seed, origin="bias: drawn")
     step = weight_scale * INPUT_SCALE
     quantised = np.clip(np.rint(stored / step), -(2**31), 2**31 - 1).astype(np.int32)
-    return Operand(values=quantised, seed=None, origin=f"bias: {nest.reads[2].tensor}, one step is {step:.6g}")
+    origin = f"bias: {nest.reads[2].tensor}, one step is {step:.6g}"
+    return Operand(values=quantised, seed=None, origin=origin, of_network=True)
 
 
 def _stored(access: Access, constants: Table[str, npt.NDArray[Any]]) -> npt.NDArray[np.float64] | None:

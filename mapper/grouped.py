@@ -8,12 +8,15 @@ at once, multiplies them with mostly zeros, and returns DIM results, in the cycl
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from simulator.accelerator import Accelerator
 from simulator.array_nest import ArrayNest, Repeat
+
+Element = TypeVar("Element", np.int8, np.float64)
 
 
 def pack_groups(nest: ArrayNest, accelerator: Accelerator) -> ArrayNest:
@@ -58,7 +61,7 @@ def _packed(nest: ArrayNest, repeat: Repeat, accelerator: Accelerator) -> int:
     return max((size for size in range(1, most + 1) if repeat.count % size == 0), default=1) if side_by_side else 1
 
 
-def block_diagonal(weights: npt.NDArray[np.int8], packed: int) -> npt.NDArray[np.int8]:
+def block_diagonal(weights: npt.NDArray[Element], packed: int) -> npt.NDArray[Element]:
     """Weights (kernel_rows, kernel_columns, in_channels, groups, out_channels) of single groups as a packed nest's B:
     (groups / packed, kernel_rows, kernel_columns, packed, in_channels, packed, out_channels), zero between groups."""
     rows, columns, depth, groups, width = weights.shape

@@ -50,7 +50,7 @@ def check_values(layer: Layer, mapping: Mapping, accelerator: Accelerator, seed:
     elements, addresses = operand_elements(nest), addresses_of(nest, accelerator)
     a = generator.integers(-3, 4, elements.a, dtype=np.int8)
     b = generator.integers(-3, 4, elements.b, dtype=np.int8)
-    _clear_between_groups(nest, b)
+    clear_between_groups(nest, b)
     bias = generator.integers(-50, 51, elements.bias, dtype=np.int32)
     image = np.zeros(addresses.c - BASE_ADDRESS + elements.c, np.uint8)
     for address, values in ((addresses.a, a), (addresses.b, b), (addresses.bias, bias)):
@@ -62,7 +62,7 @@ def check_values(layer: Layer, mapping: Mapping, accelerator: Accelerator, seed:
     return ValueCheck(layer=layer.name, elements=elements.c, mismatches=int(np.count_nonzero(stored != expected)))
 
 
-def _clear_between_groups(nest: ArrayNest, b: Int8Array) -> None:
+def clear_between_groups(nest: ArrayNest, b: Int8Array) -> None:
     """Make B block-diagonal where the nest packs several groups."""
     if nest.groups == 1:
         return

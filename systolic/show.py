@@ -201,7 +201,7 @@ def print_emitted(emitted: Sequence[Emitted], path: Path, *, as_json: bool) -> N
             "statements": len(one.text.statements),
             "table_rows": len(one.text.moves),
             "outputs_checked": one.operands.c.size,
-            "weights_of_the_network": any(memory.seed is None for memory in one.operands.memories.values()),
+            "weights_of_the_network": any(memory.of_network for memory in one.operands.memories.values()),
             "operands": [memory.origin for memory in one.operands.memories.values()],
         }
         for one in emitted

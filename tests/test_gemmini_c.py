@@ -27,6 +27,7 @@ from mapper.value_check import nest_values
 from model_ir.errors import InputError
 from simulator import isa
 from simulator.accelerator_file import load_accelerator
+from simulator.nest_view import array_nest
 from systolic.layer_request import graph_and_layer, layer_of
 from systolic.network import NetworkRequest
 from systolic.pipeline import layers_of, prepare
@@ -71,7 +72,7 @@ LAYERS = (
     emitted(given_by("9x9x6,3x3x12,g3,d2"), seed=50),
     emitted(addition(), seed=60),
     emitted(given_by("600,512,80"), seed=70),
-    emitted(given_by("5x5x512,3x3x512,g512"), seed=80),
+    emitted(given_by("5x5x64,3x3x64,g64"), seed=80),
 )
 
 
@@ -244,11 +245,30 @@ def test_the_c_of_a_large_layer_is_small():
     assert written < len(big.program) / 15
 
 
-def test_a_channel_by_channel_convolution_is_loops_without_a_table():
-    text = LAYERS[-1].text
-    assert text.moves == ()
-    assert any("gemmini_extended_mvin(operand[1] + " in line for line in text.statements)
-    assert len(text.statements) < len(LAYERS[-1].program) / 20
+def test_what_repeats_whole_is_loops_without_a_table():
+    layer = given_by("5x5x512,3x3x512,g512")
+    apart = replace(layer, work=array_nest(layer.nest))
+    one = emitted(apart)
+    assert one.layer.work.groups == 1
+    assert one.text.moves == ()
+    assert any("gemmini_extended_mvin(operand[1] + " in line for line in one.text.statements)
+    assert len(one.text.statements) < len(one.program) / 20
+
+
+def test_packed_groups_have_zeros_between_them_and_the_network_s_weights_in_them():
+    layer = given_by("5x5x64,3x3x64,g64")
+    packed = layer.work.groups
+    assert packed == 16
+    weights = np.random.default_rng(3).integers(-127, 128, (64, 1, 3, 3)).astype(np.float32)
+    weights[0, 0, 0, 0] = 127
+    for constants in ({}, {layer.nest.reads[1].tensor: weights}):
+        operands = operands_of(layer, constants, 0)
+        blocks = operands.b.values.reshape(4, 3, 3, packed, packed)
+        assert operands.b.of_network == bool(constants)
+        assert not blocks[..., ~np.eye(packed, dtype=bool)].any()
+        if constants:
+            inside = blocks.diagonal(axis1=3, axis2=4).transpose(0, 3, 1, 2).reshape(64, 1, 3, 3)
+            assert inside.tolist() == weights.tolist()
 
 
 def test_the_generator_is_splitmix64():

@@ -3,8 +3,8 @@
 Mappings are proposed uniformly from a box around the legal ones and kept where they are legal, so what is kept is
 uniform over the mapping space of `simulator.mapping`: every tile size of every loop (dividing it or not), both loop
 orders, every placement, every dataflow, double buffers (single ones cost no cycles in the analytical model, which
-assumes perfect overlap, so it cannot judge them). The box is every choice of those of which one copy of the result fits the
-accumulator; kept in the order of their proposal, so that cutting the list biases nothing.
+assumes perfect overlap, so it cannot judge them). The box is every choice of those of which one copy of the result
+fits the accumulator; kept in the order of their proposal, so that cutting the list biases nothing.
 """
 
 from __future__ import annotations

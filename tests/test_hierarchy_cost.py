@@ -17,6 +17,7 @@ from simulator.hierarchy_mapping import (
     LevelMapping,
     TemporalLoop,
     check_legal,
+    child_level,
     tile_elements,
     tile_extents,
 )
@@ -106,6 +107,22 @@ def test_bytes_cycles_and_energy_follow_from_the_busiest_and_all_instances(case:
         ),
     )
     assert hierarchy_cost(case[0], mapping, faster).cycles == cost.compute_cycles
+
+
+@settings(max_examples=150, derandomize=True, deadline=None)
+@given(cases())
+def test_every_fan_out_on_the_way_is_paid_once_a_receiver(case: Case) -> None:
+    """With words of 8 bits throughout, half a picojoule for every element that one instance takes in or gives up."""
+    nest, mapping, machine = case
+    words = WordBits(inputs=8, weights=8, outputs=8, partial_sums=8)
+    machine = msgspec.structs.replace(machine, word_bits=words)
+    walked = walk(nest, mapping, machine)
+    for index, level in enumerate(hierarchy_cost(nest, mapping, machine).levels):
+        crossing = 0
+        for role in ROLES:
+            traffic = walked.traffic[child_level(mapping, role, index), role]
+            crossing += traffic.fills + traffic.drains
+        assert level.network_energy_pj == pytest.approx(0.5 * crossing)
 
 
 def worked(*, streams: bool = False, double: bool = False, inner: str = "k") -> HierarchyCost:

@@ -14,10 +14,8 @@ All that is known lies in one flat int64 array, every part of it named here.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from simulator.command_check import GARBAGE_WORD
-from simulator.engine_compile import bits, compiled, inlined, least, pointer_to
+from simulator.engine_compile import compiled, inlined, least, most, pointer_to
 from simulator.engine_front import depends, station_busy
 from simulator.engine_port import (
     PAGE_IS,
@@ -31,132 +29,81 @@ from simulator.engine_port import (
     page_of,
     translate_page,
 )
-from simulator.engine_repeat_commands import (
-    BATCH_COMMANDS,
-    H_QUEUE,
-    H_SEEN1,
-    H_SEEN2,
-    MOST_REQUEST_BYTES,
-    READ,
-    command_at,
-    comparable,
-    forget_old,
-    is_plain,
-    meant_address,
-    note_command,
-    seen_address,
+from simulator.engine_repeat_commands import H_QUEUE, READ, command_at, comparable, meant_address, seen_address
+from simulator.engine_repeat_state import unfold
+from simulator.engine_repeat_table import (
+    A_AFTER,
+    A_ASKED,
+    A_BEFORE,
+    A_CYCLES,
+    A_LOG,
+    A_LOGGED,
+    A_SEGMENT,
+    A_STATE,
+    BATCH_FROM,
+    BEFORE,
+    COUNTERS,
+    EARLIER,
+    END,
+    HOLDERS,
+    KEPT,
+    LATER,
+    LOG,
+    LOG_HELD,
+    LOG_WORDS,
+    MOST_PAIRS,
+    NEXT_REST,
+    NOTED,
+    NUMBER,
+    PAIR_SIZE,
+    PAIR_TABLE,
+    PAIRS,
+    PAIRS_HELD,
+    REGISTERS,
+    REST,
+    RISES,
+    SEGMENT_SIZE,
+    SKIPPED_BEFORE,
+    SKIPPED_CYCLES,
+    SKIPPED_SEGMENTS,
+    STARTED_AT,
+    STATE,
+    STATE_AT,
+    STATE_WORDS,
+    TRIALS,
+    WHAT_SIZE,
+    mixed,
+    note_state,
 )
-from simulator.engine_repeat_state import adopt, fold, unfold
-from simulator.memory_state import OWN
 
 # isort: off
 from simulator.engine_state import (
-    ACKS, COMPUTING, ENTERS_LOGGED, ENTER_LOG, ENTRY, EXECUTE, E_A_LOW, E_A_WRITES, E_B_LOW, E_COMMAND, E_FUNCT, E_RS1,
-    E_SIZE, FLUSH, FLUSHING, F_READ, G_ALLOCATED, G_EXE_ACTIVE, G_EXE_FLUSH, G_EXE_Q_BLOCK, G_LOAD_ACTIVE,
-    G_LOAD_DMA_WAIT, G_LOAD_PAD_WAIT, G_RDMA_ACTIVE, G_RDMA_BYTES, G_RDMA_LATENCY, G_STATION_ACTIVE, G_STORE_ACTIVE,
-    G_STORE_DMA_WAIT, G_STORE_PAD_WAIT, G_STORE_POOLING, G_UNROLLER_ACTIVE, G_WDMA_ACTIVE, G_WDMA_BYTES,
-    G_WDMA_LATENCY, IN_FLIGHT, LOAD, L_ROW, L_STATE, NEVER, N_ACC_READ, N_ACC_WRITE, N_SP_READ, N_SP_WRITE, O_PAGE,
-    O_PAGES_LOGGED, O_PAGE_FROM, O_TRANSLATED, PAGES_LOGGED, PAGE_LOG, PL_ADDRESS, PL_SIZE, PL_TIME, PL_WHAT,
-    P_ACC_PORTS, P_IN_FLIGHT, P_MEMORY_KIND, P_NORM_LANES, P_REQUEST, R_ACTIVE, R_BEATS, R_BYTES, R_REQUESTS, SLOTS,
-    STALLS, S_LOGGED, V_BEATS, V_BYTES, V_POOL_STEP, V_READY, V_REQUESTS, V_SENT, V_STATE, V_TAKEN, X_BUSY, X_MACS,
-    X_STATE, X_UNROLL,
+    ACKS, COMPUTING, ENTERS_LOGGED, ENTER_LOG, ENTRY, EXECUTE, E_A_LOW, E_A_WRITES, E_B_LOW, E_COMMAND, E_FUNCT,
+    E_SIZE, FLUSH, FLUSHING, F_BASE, F_MORE, F_READ, G_EXE_ACTIVE, G_EXE_FLUSH, G_LOAD_ACTIVE, G_LOAD_DMA_WAIT,
+    G_LOAD_PAD_WAIT, G_RDMA_ACTIVE, G_RDMA_LATENCY, G_STATION_ACTIVE, G_STORE_ACTIVE, G_STORE_DMA_WAIT,
+    G_STORE_PAD_WAIT, G_STORE_POOLING, G_UNROLLER_ACTIVE, G_WDMA_ACTIVE, G_WDMA_LATENCY, IN_FLIGHT, LOAD, L_ROW,
+    L_STATE, NEVER, O_PAGE, O_PAGES_LOGGED, O_TRANSLATED, PAGES_LOGGED, PAGE_LOG, PL_ADDRESS, PL_SIZE, PL_TIME,
+    PL_WHAT, P_IN_FLIGHT, R_ACTIVE, SLOTS, S_LOGGED, V_POOL_STEP, V_READY, V_SENT, V_STATE, V_TAKEN, X_STATE, X_UNROLL,
 )  # fmt: skip
 # isort: on
 
-
-COUNTERS = np.array(
-    [
-        X_BUSY, X_MACS, N_SP_READ, N_SP_WRITE, N_ACC_READ, N_ACC_WRITE, R_REQUESTS, R_BYTES, R_BEATS, V_REQUESTS,
-        V_BYTES, V_BEATS, G_LOAD_DMA_WAIT, G_LOAD_ACTIVE, G_LOAD_PAD_WAIT, G_STORE_DMA_WAIT, G_STORE_ACTIVE,
-        G_STORE_POOLING, G_STORE_PAD_WAIT, G_RDMA_ACTIVE, G_WDMA_ACTIVE, G_EXE_ACTIVE, G_EXE_FLUSH, G_EXE_Q_BLOCK,
-        G_ALLOCATED, G_STATION_ACTIVE, G_UNROLLER_ACTIVE, G_RDMA_BYTES, G_WDMA_BYTES, G_RDMA_LATENCY, G_WDMA_LATENCY,
-        *range(STALLS, STALLS + 6),
-    ],
-    np.int64,
-)  # fmt: skip
-"""Slots that only ever rise by what happens: the machine never looks at them."""
-
-REGISTERS = O_PAGE_FROM + 2 - O_TRANSLATED
-SHORTEST, LONGEST = 32, 96
-"""Commands of a segment: it ends where a preload brings new weights, so that the segments of alike tiles are alike."""
-MOST_SEGMENTS = BATCH_COMMANDS // SHORTEST + 2
-"""Segments of a batch."""
-_COMMAND_WORDS = 3
-A_STATE, A_SEGMENT, A_AFTER, A_CYCLES, A_LOG, A_LOGGED, A_ASKED, A_BEFORE, PAIR_SIZE = range(9)
-"""A pair: what it is of, what followed, its cycles; what it asked of the page registers and did to them (place and
-number in the log) and, behind that, how many questions it asked of dependence; and the pair of the same state and
-segment, found before, that was answered otherwise (0: none)."""
-WHAT_SIZE = 16
 MOST_ANSWERS = 16
 """Pairs of one state and segment that are tried."""
-_STATES, _SEGMENTS, _PAIRS, _TURNS = 1 << 14, 1 << 14, 1 << 14, 1 << 16
-_STATE_WORDS, _SEGMENT_WORDS, _FOLD_WORDS, _LOG_WORDS = 1 << 22, 1 << 21, 1 << 15, 1 << 22
-"""What the tables hold before they are emptied: 90 MiB in all, however long the stream."""
-
-# What is known. `*_WORDS` holds the words of what is known, one after the other, number i from `*_AT` + i to the next;
-# `*_TABLE` finds a number by hash (0 is free); TIMES counts how often a segment came behind
-# another, by hash; then room to work in.
-(
-    STATES_HELD, SEGMENTS_HELD, PAIRS_HELD, SKIPPED_CYCLES, STATE, STARTED_AT, LOG_HELD, SKIPPED_SEGMENTS,
-    LAST_SEGMENT, BATCH_FROM
-) = range(10)  # fmt: skip
-_PARTS = (
-    16, _STATE_WORDS + _FOLD_WORDS, _STATES + 1, 2 * _STATES, _SEGMENT_WORDS, _SEGMENTS + 1, 2 * _SEGMENTS, _TURNS,
-    PAIR_SIZE * _PAIRS, COUNTERS.size * _PAIRS, 2 * _PAIRS, _LOG_WORDS + 2 * PAGES_LOGGED + ENTERS_LOGGED * SLOTS,
-    COUNTERS.size, REGISTERS, SLOTS, _FOLD_WORDS, _COMMAND_WORDS * LONGEST,
-)  # fmt: skip
-(
-    _, STATE_WORDS, STATE_AT, STATE_TABLE, SEGMENT_WORDS, SEGMENT_AT, SEGMENT_TABLE, TIMES, PAIRS, RISES, PAIR_TABLE,
-    LOG, BEFORE, KEPT, HOLDERS, FOLDED, SEGMENT, KNOWN_SIZE
-) = np.cumsum([0, *_PARTS]).tolist()  # fmt: skip
-
-
-def may_repeat(m: npt.NDArray[np.int64]) -> bool:
-    """Whether `fold` holds all of this machine's state: not that of a cache, of a memory shared with others, of a
-    single-ported accumulator's queues or of a normaliser."""
-    own = m[P_MEMORY_KIND] == OWN and m[P_ACC_PORTS] == 2 and m[P_NORM_LANES] == 0
-    return bool(own and m[P_REQUEST] <= MOST_REQUEST_BYTES)
-
-
-@inlined
-def _mixed(value, word):  # type: ignore[no-untyped-def]
-    value = (value ^ word) * np.int64(-7046029254386353131)
-    return value ^ ((value >> 29) & 0x7FFFFFFFF)
-
-
-@compiled
-def _number(known, words, n, kept, at, table, size, held):  # type: ignore[no-untyped-def]
-    """The number of the `n` words from `words` on, which become number `held` if they are not known."""
-    value = np.int64(n)
-    for i in range(words, words + n):
-        value = _mixed(value, known[i])
-    place = value & (size - 1)
-    while known[table + place]:
-        number = known[table + place] - 1
-        start = known[at + number]
-        if known[at + number + 1] - start == n:
-            i = 0
-            while i < n and known[kept + start + i] == known[words + i]:
-                i += 1
-            if i == n:
-                return number
-        place = (place + 1) & (size - 1)
-    start = known[at + held]
-    for i in range(n):
-        known[kept + start + i] = known[words + i]
-    known[at + held + 1], known[table + place] = start + n, held + 1
-    return np.int64(held)
+LEAST_LATER = 2
+"""Times that a segment must still come behind the one before it, for what comes of it to be worth noting."""
+MOST_TRIALS, LONGEST_REST = 1024, 1 << 14
+"""States looked at before it is asked whether that paid; segments that go by before it is tried again, at most."""
 
 
 @inlined
 def _pair_place(known, state, segment):  # type: ignore[no-untyped-def]
     """Where the number of the pair stands, or 0 as it is not known."""
-    place = _mixed(_mixed(np.int64(1), state), segment) & (2 * _PAIRS - 1)
+    place = mixed(mixed(np.int64(1), state), segment) & (2 * MOST_PAIRS - 1)
     while known[PAIR_TABLE + place]:
         pair = PAIRS + (known[PAIR_TABLE + place] - 1) * PAIR_SIZE
         if known[pair + A_STATE] == state and known[pair + A_SEGMENT] == segment:
             break
-        place = (place + 1) & (2 * _PAIRS - 1)
+        place = (place + 1) & (2 * MOST_PAIRS - 1)
     return PAIR_TABLE + place
 
 
@@ -185,115 +132,6 @@ def _open_conditions(m, cycles):  # type: ignore[no-untyped-def]
     for number in range(m[P_IN_FLIGHT]):
         m[G_RDMA_LATENCY] += cycles if m[IN_FLIGHT + number] >= NEVER else 0
         m[G_WDMA_LATENCY] += cycles if m[ACKS + number] >= NEVER else 0
-
-
-@inlined
-def _segment_end(funct, rs1, start, end):  # type: ignore[no-untyped-def]
-    longest = least(start + LONGEST, end)
-    for index in range(start + SHORTEST, longest):
-        if funct[index] == 6 and bits(rs1[index], 31, 0) != GARBAGE_WORD:
-            return np.int64(index)
-    return np.int64(longest)
-
-
-@compiled
-def _empty(known):  # type: ignore[no-untyped-def]
-    """Forget everything; `STATE` is that of the machine no more."""
-    for table, size in ((STATE_TABLE, 2 * _STATES), (SEGMENT_TABLE, 2 * _SEGMENTS), (PAIR_TABLE, 2 * _PAIRS)):
-        for i in range(table, table + size):
-            known[i] = 0
-    for i in range(TIMES, TIMES + _TURNS):
-        known[i] = 0
-    known[STATES_HELD] = known[SEGMENTS_HELD] = known[PAIRS_HELD] = known[LOG_HELD] = 0
-    known[STATE] = -1
-
-
-@compiled
-def repeats(functs, rs1s, rs2s):  # type: ignore[no-untyped-def]
-    """Whether what repeats in these commands can be told (`engine_repeat_commands.is_plain`)."""
-    return is_plain(pointer_to(functs), pointer_to(rs1s), pointer_to(rs2s), functs.size)
-
-
-@compiled
-def cut(machine, table, seen, functs, rs1s, rs2s, cuts):  # type: ignore[no-untyped-def]
-    """Cut the next batch of commands into segments; returns how many.
-
-    `cuts`, int64 (3 * MOST_SEGMENTS,), takes of each its end, its number, and how often it comes behind the one before
-    it. Addresses in `rs1s` get the numbers of their commands.
-    """
-    m, known, view, segments = pointer_to(machine), pointer_to(table), pointer_to(seen), pointer_to(cuts)
-    funct, rs1, rs2, commands = pointer_to(functs), pointer_to(rs1s), pointer_to(rs2s), functs.size
-    _make_room(known, commands)
-    forget_old(view)
-    start, count, first = np.int64(0), 0, view[READ]
-    while start < commands:
-        end, n = _segment_end(funct, rs1, start, commands), SEGMENT
-        for index in range(start, end):
-            note_command(view, first + index, np.int64(funct[index]), rs1[index], rs2[index])
-            e = command_at(view, first + index)
-            known[n], known[n + 1], known[n + 2] = view[e + E_FUNCT], view[e + H_SEEN1], view[e + H_SEEN2]
-            rs1[index] = view[e + E_RS1]
-            n += _COMMAND_WORDS
-        number = _number(
-            known, SEGMENT, n - SEGMENT, SEGMENT_WORDS, SEGMENT_AT, SEGMENT_TABLE, 2 * _SEGMENTS, known[SEGMENTS_HELD]
-        )
-        known[SEGMENTS_HELD] = number + 1 if number == known[SEGMENTS_HELD] else known[SEGMENTS_HELD]
-        turn = _mixed(_mixed(np.int64(1), known[LAST_SEGMENT]), number) & (_TURNS - 1)
-        known[TIMES + turn] += 1
-        known[LAST_SEGMENT] = number
-        segments[3 * count], segments[3 * count + 1], segments[3 * count + 2] = end, number, turn
-        count += 1
-        start = end
-    for i in range(count):
-        segments[3 * i + 2] = known[TIMES + segments[3 * i + 2]]
-    known[BATCH_FROM] = first
-    if first == 0:
-        adopt(m, view)
-    return count
-
-
-@compiled
-def _make_room(known, commands):  # type: ignore[no-untyped-def]
-    """Forget everything if a batch might not fit."""
-    room = known[SEGMENT_AT + known[SEGMENTS_HELD]] + _COMMAND_WORDS * commands
-    full = known[SEGMENTS_HELD] + MOST_SEGMENTS > _SEGMENTS or room > _SEGMENT_WORDS
-    full = full or 4 * known[STATES_HELD] > 3 * _STATES or 4 * known[STATE_AT + known[STATES_HELD]] > 3 * _STATE_WORDS
-    if full or 4 * known[PAIRS_HELD] > 3 * _PAIRS or 4 * known[LOG_HELD] > 3 * _LOG_WORDS:
-        _empty(known)
-
-
-@compiled
-def note_state(machine, t, table, seen):  # type: ignore[no-untyped-def]
-    """Make `STATE` the number of the machine's state before cycle `t`, -1 if it cannot be told."""
-    m, view = pointer_to(machine), pointer_to(seen)
-    view[READ] = m[F_READ]
-    _note_state(m, t, pointer_to(table), view)
-
-
-@compiled
-def _note_state(m, t, known, view):  # type: ignore[no-untyped-def]
-    held = known[STATES_HELD]
-    if held + 1 >= _STATES or known[STATE_AT + held] > _STATE_WORDS:
-        known[STATE] = -1
-        return
-    n = fold(m, t, known, FOLDED, view)
-    known[STATE] = -1
-    if n:
-        known[STATE] = _number(known, FOLDED, n, STATE_WORDS, STATE_AT, STATE_TABLE, 2 * _STATES, held)
-        known[STATES_HELD] = held + 1 if known[STATE] == held else held
-
-
-@compiled
-def note_before(machine, t, table):  # type: ignore[no-untyped-def]
-    """A segment that may become one of a pair begins in cycle `t`."""
-    m, known = pointer_to(machine), pointer_to(table)
-    _open_conditions(m, t)
-    for i in range(COUNTERS.size):
-        known[BEFORE + i] = m[COUNTERS[i]]
-    _open_conditions(m, -t)
-    for slot in range(SLOTS):
-        known[HOLDERS + slot] = m[ENTRY + slot * E_SIZE + E_COMMAND]
-    m[O_PAGES_LOGGED], m[S_LOGGED], known[STARTED_AT] = 0, 0, t
 
 
 @inlined
@@ -367,20 +205,6 @@ def _note_pair(m, t, known, view, state, segment):  # type: ignore[no-untyped-de
     known[LOG_HELD] = log - LOG
 
 
-@compiled
-def note_after(machine, t, table, seen, segment):  # type: ignore[no-untyped-def]
-    """The segment has been run up to cycle `t`: remember what came of it, if that can be told."""
-    m, known, view = pointer_to(machine), pointer_to(table), pointer_to(seen)
-    state = known[STATE]
-    view[READ] = m[F_READ]
-    _note_state(m, t, known, view)
-    room = known[PAIRS_HELD] + 1 < _PAIRS and known[LOG_HELD] < _LOG_WORDS
-    room = room and m[O_PAGES_LOGGED] < PAGES_LOGGED and m[S_LOGGED] < ENTERS_LOGGED
-    if state >= 0 and known[STATE] >= 0 and room:
-        _note_pair(m, t, known, view, state, segment)
-    m[O_PAGES_LOGGED], m[S_LOGGED] = PAGES_LOGGED, ENTERS_LOGGED
-
-
 @inlined
 def _page_goes(m, t, what, address):  # type: ignore[no-untyped-def]
     """Do to the page registers what is logged of cycle `t`; returns whether they answer as they did then."""
@@ -421,16 +245,40 @@ def _goes(m, t, known, view, pair):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def skip(machine, t, table, seen, cuts, first, count):  # type: ignore[no-untyped-def]
+def _note_before(m, t, known):  # type: ignore[no-untyped-def]
+    """A segment that may become one of a pair begins in cycle `t`."""
+    _open_conditions(m, t)
+    for i in range(COUNTERS.size):
+        known[BEFORE + i] = m[COUNTERS[i]]
+    _open_conditions(m, -t)
+    for slot in range(SLOTS):
+        known[HOLDERS + slot] = m[ENTRY + slot * E_SIZE + E_COMMAND]
+    m[O_PAGES_LOGGED], m[S_LOGGED], known[STARTED_AT] = 0, 0, t
+
+
+@compiled
+def _note_after(m, t, known, view, segment):  # type: ignore[no-untyped-def]
+    """The segment has been run up to cycle `t`: remember what came of it, if that can be told."""
+    state = known[STATE]
+    view[READ] = m[F_READ]
+    note_state(m, t, known, view, True)
+    room = known[PAIRS_HELD] + 1 < MOST_PAIRS and known[LOG_HELD] < LOG_WORDS
+    room = room and m[O_PAGES_LOGGED] < PAGES_LOGGED and m[S_LOGGED] < ENTERS_LOGGED
+    if state >= 0 and known[STATE] >= 0 and room:
+        _note_pair(m, t, known, view, state, segment)
+    m[O_PAGES_LOGGED], m[S_LOGGED] = PAGES_LOGGED, ENTERS_LOGGED
+
+
+@compiled
+def _skip(m, t, known, view, segments, first, count):  # type: ignore[no-untyped-def]
     """Skip what is known of the segments from `first` up to `count`; returns (first one not skipped, cycle).
 
-    The machine is left behind, but for its counters and pages: `resume` brings it up.
+    The machine is left behind, but for its counters and pages: `_resume` brings it up.
     """
-    m, known, view, segments = pointer_to(machine), pointer_to(table), pointer_to(seen), pointer_to(cuts)
     i, state = first, known[STATE]
     while i < count:
-        number = known[_pair_place(known, state, segments[3 * i + 1])]
-        back, view[READ] = view[READ], known[BATCH_FROM] + segments[3 * i]
+        number = known[_pair_place(known, state, segments[SEGMENT_SIZE * i + NUMBER])]
+        back, view[READ] = view[READ], known[BATCH_FROM] + segments[SEGMENT_SIZE * i + END]
         left = MOST_ANSWERS
         while number and left and not _goes(m, t, known, view, PAIRS + (number - 1) * PAIR_SIZE):
             number = known[PAIRS + (number - 1) * PAIR_SIZE + A_BEFORE]
@@ -453,9 +301,76 @@ def skip(machine, t, table, seen, cuts, first, count):  # type: ignore[no-untype
 
 
 @compiled
-def resume(machine, t, table, seen):  # type: ignore[no-untyped-def]
-    """Bring the machine into `STATE` as of before cycle `t`, after a `skip`."""
-    m, known, view = pointer_to(machine), pointer_to(table), pointer_to(seen)
+def _resume(m, t, known, view):  # type: ignore[no-untyped-def]
+    """Bring the machine into `STATE` as of before cycle `t`, after a `_skip`."""
     m[F_READ] = view[READ]
     unfold(m, t, known, STATE_WORDS + known[STATE_AT + known[STATE]], view)
     _open_conditions(m, -t)
+
+
+@inlined
+def _rests(known):  # type: ignore[no-untyped-def]
+    """Whether looking for what repeats does not pay at present."""
+    if known[TRIALS] >= MOST_TRIALS:
+        skipped = known[SKIPPED_SEGMENTS] - known[SKIPPED_BEFORE]
+        if 2 * skipped < known[TRIALS]:
+            known[NEXT_REST] = least(2 * known[NEXT_REST] + MOST_TRIALS, LONGEST_REST)
+            known[REST] = known[NEXT_REST]
+        else:
+            known[NEXT_REST] = 0
+        known[TRIALS], known[SKIPPED_BEFORE] = 0, known[SKIPPED_SEGMENTS]
+    return known[REST] > 0
+
+
+@inlined
+def _looks(segments, i):  # type: ignore[no-untyped-def]
+    """Whether the state before the segment may be one to find, or to keep."""
+    return segments[SEGMENT_SIZE * i + EARLIER] > 0 or segments[SEGMENT_SIZE * i + LATER] >= LEAST_LATER
+
+
+@inlined
+def _stretch(m, t, known, segments, i, count):  # type: ignore[no-untyped-def]
+    """Choose what to run from segment `i` on: that one, to note what comes of it, or up to the next to look at."""
+    if known[STATE] >= 0 and segments[SEGMENT_SIZE * i + LATER] >= LEAST_LATER:
+        _note_before(m, t, known)
+        known[TRIALS] += 1
+        known[NOTED] = 1
+        return i + 1
+    known[STATE] = -1
+    stop = least(i + most(known[REST], 1), count)
+    while stop < count and not _looks(segments, stop):
+        stop += 1
+    known[REST] = most(known[REST] - (stop - i), 0)
+    return stop
+
+
+@compiled
+def proceed(machine, t, table, seen, cuts, done, count):  # type: ignore[no-untyped-def]
+    """Go on from cycle `t`, before which the first `done` of `count` segments were run or skipped, as far as is known.
+
+    Returns (how many will have been when the following is run, first and end of the commands to run, cycle); none are
+    to be run after the last segment.
+    """
+    m, known, view, segments = pointer_to(machine), pointer_to(table), pointer_to(seen), pointer_to(cuts)
+    i, start = done, segments[SEGMENT_SIZE * (done - 1) + END] if done else np.int64(0)
+    if known[NOTED]:
+        _note_after(m, t, known, view, segments[SEGMENT_SIZE * (done - 1) + NUMBER])
+    known[NOTED] = 0
+    while i < count:
+        # Before the first cycle, some of the first segment's commands have been read already.
+        if known[STATE] < 0 and _looks(segments, i) and known[BATCH_FROM] + i > 0 and not _rests(known):
+            view[READ] = m[F_READ]
+            known[TRIALS] += 1
+            note_state(m, t, known, view, segments[SEGMENT_SIZE * i + LATER] >= LEAST_LATER)
+        if known[STATE] < 0:
+            break
+        at, t = _skip(m, t, known, view, segments, i, count)
+        if at == i:
+            break
+        i, start = at, segments[SEGMENT_SIZE * (at - 1) + END]
+        _resume(m, t, known, view)
+    if i == count:
+        return i, start, start, t
+    m[F_BASE], m[F_MORE] = known[BATCH_FROM] + start, 1
+    stop = _stretch(m, t, known, segments, i, count)
+    return stop, start, segments[SEGMENT_SIZE * (stop - 1) + END], t

@@ -33,7 +33,7 @@ REACH, NUMBERS, EXACT, READ, NUMBERED_FROM, ORDER = range(NAMES + SLOTS, NAMES +
 HISTORY = ORDER + SLOTS
 REMEMBERED = 1 << 12
 """Commands that are looked back at: many times those that can be under way."""
-BATCH_COMMANDS = 1 << 16
+BATCH_COMMANDS = 1 << 17
 VIEW_SIZE = HISTORY + (REMEMBERED + BATCH_COMMANDS) * E_SIZE
 """A view: up to NAMES the machine's parameters and what the station last was configured to, as of the last command of
 the history; the name of each entry of the station, REACH of stamps, the next transaction's number, whether all that was

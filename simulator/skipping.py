@@ -6,32 +6,22 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.engine_kernel import PAUSED, run
-from simulator.engine_repeat import (
+from simulator.engine_repeat import proceed
+from simulator.engine_repeat_commands import BATCH_COMMANDS, READ, new_view
+from simulator.engine_repeat_table import (
     KNOWN_SIZE,
     MOST_SEGMENTS,
+    SEGMENT_SIZE,
     SKIPPED_CYCLES,
-    SKIPPED_SEGMENTS,
     STATE,
     cut,
     may_repeat,
-    note_after,
-    note_before,
-    note_state,
     repeats,
-    resume,
-    skip,
 )
-from simulator.engine_repeat_commands import BATCH_COMMANDS, READ, new_view
 from simulator.engine_state import F_BASE, F_COMMAND, F_MORE, NEVER
 from simulator.engine_window import EXECUTE_COMMANDS
 
 Words = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64]]
-END, NUMBER, TIMES = range(3)
-TRIALS = 192
-"""States looked at before it is asked whether that paid."""
-LEAST_SHARE = 0.2
-"""Segments to be skipped for each state looked at: below it, looking costs more than is saved."""
-LONGEST_REST = 1 << 14
 PARAMETERS = F_COMMAND
 """The machine's parameters lie before this slot."""
 
@@ -48,10 +38,8 @@ class Skipper:
         self._known = np.zeros(KNOWN_SIZE, np.int64)
         self._known[STATE] = -1
         self._view = new_view()
-        self._segments = np.zeros(3 * MOST_SEGMENTS, np.int64)
+        self._segments = np.zeros(SEGMENT_SIZE * MOST_SEGMENTS, np.int64)
         self._on = True
-        self._trials = self._skipped_before = self._rest = 0
-        self._next_rest = TRIALS
 
     @property
     def skipped_cycles(self) -> int:
@@ -103,57 +91,15 @@ class Skipper:
         funct, rs1, rs2 = words
         view[READ] = first
         count = cut(m, known, view, funct, rs1, rs2, segments)
-        columns = segments[: 3 * count].reshape(count, 3).T
-        ends, numbers = columns[END].tolist(), columns[NUMBER].tolist()
-        tries = _next_of(columns[TIMES] > 1)
-        m[F_MORE] = 1
-        i = 0
-        while i < count:
-            # Before the first cycle, some of the first segment's commands have been read already.
-            if known[STATE] < 0 and tries[i] == i and first + i > 0 and not self._rests():
-                self._trials += 1
-                note_state(m, t, known, view)
-            if known[STATE] >= 0:
-                at, t = skip(m, t, known, view, segments, i, count)
-                if at > i:
-                    i = at
-                    resume(m, t, known, view)
-                    continue
-            noted = known[STATE] >= 0 and tries[i] == i
-            stop = i + 1 if noted else min(max(tries[i], i + self._rest, i + 1), count)
-            start, end = ends[i - 1] if i else 0, ends[stop - 1]
-            if noted:
-                note_before(m, t, known)
-            m[F_BASE] = first + start
+        done = 0
+        while True:
+            done, start, end, t = proceed(m, t, known, view, segments, done, count)
+            if start == end:
+                return int(t), PAUSED
             part = slice(start, end)
             t, how = run(m, memory, t, NEVER, intervals, funct[part], rs1[part], rs2[part], accepted[part])
             if how != PAUSED:
                 return int(t), int(how)
-            if noted:
-                self._trials += 1
-                note_after(m, t, known, view, numbers[i])
-            else:
-                known[STATE] = -1
-                self._rest = max(0, self._rest - (stop - i))
-            i = stop
-        return int(t), PAUSED
-
-    def _rests(self) -> bool:
-        """Whether looking for what repeats does not pay at present."""
-        if self._trials >= TRIALS:
-            skipped = int(self._known[SKIPPED_SEGMENTS])
-            if skipped - self._skipped_before < LEAST_SHARE * self._trials:
-                self._rest, self._next_rest = self._next_rest, min(2 * self._next_rest, LONGEST_REST)
-            else:
-                self._next_rest = TRIALS
-            self._trials, self._skipped_before = 0, skipped
-        return self._rest > 0
-
-
-def _next_of(wanted: npt.NDArray[np.bool_]) -> list[int]:
-    """For each place, the first at or behind it that is wanted, or the end."""
-    places = np.where(wanted, np.arange(len(wanted)), len(wanted))
-    return [int(place) for place in np.minimum.accumulate(places[::-1])[::-1]]
 
 
 def _skippable(funct: npt.NDArray[np.uint8], more: bool) -> int:

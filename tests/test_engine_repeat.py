@@ -20,7 +20,7 @@ from simulator import engine_repeat_kinds as kinds
 from simulator import engine_state, isa
 from simulator.accelerator import Memory
 from simulator.engine import in_full, simulate
-from simulator.engine_repeat import COUNTERS
+from simulator.engine_repeat_table import COUNTERS
 from simulator.program import Program
 from simulator.skipping import Skipper
 

@@ -6,6 +6,8 @@ engine spans several files, so an index older than any of them is dropped before
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 COMPILED_FILES = (
@@ -20,18 +22,29 @@ COMPILED_FILES = (
 
 
 def drop_stale_indexes() -> int:
-    """Remove cache indexes in this package older than its compiled sources; returns how many were removed."""
+    """Remove cache indexes of this package older than its compiled sources; returns how many were removed."""
     package = Path(__file__).parent
     sources = [path for pattern in COMPILED_FILES for path in package.glob(pattern)]
     newest = max(path.stat().st_mtime for path in sources)
     removed = 0
-    for source in sources:
-        for index in package.glob(f"__pycache__/{source.stem}.*.nbi"):
-            try:
-                if index.stat().st_mtime < newest:
-                    index.unlink()
-                    removed += 1
-            except OSError:
-                # Another process dropped it first, or the package is read-only and its sources cannot change either.
-                continue
+    for folder in _cache_folders(package):
+        for source in sources:
+            for index in folder.glob(f"{source.stem}.*.nbi"):
+                try:
+                    if index.stat().st_mtime < newest:
+                        index.unlink()
+                        removed += 1
+                except OSError:
+                    # Another process dropped it first, or it may not be written, and then neither may what is stale.
+                    continue
     return removed
+
+
+def _cache_folders(package: Path) -> Iterator[Path]:
+    """Where numba keeps what it compiled of a package: beside it, in the folder named by NUMBA_CACHE_DIR or, where the
+    package may not be written, in the user's cache; in the last two under the package's name and a hash of its path."""
+    from numba.misc.appdirs import AppDirs
+
+    yield package / "__pycache__"
+    elsewhere = os.environ.get("NUMBA_CACHE_DIR") or AppDirs(appname="numba", appauthor=False).user_cache_dir
+    yield from Path(elsewhere).glob(f"{package.name}_*/")

@@ -221,15 +221,19 @@ def test_an_impossible_memory_is_refused():
         simulate(isa.program_of([]), gemmini(), memory=Memory(latency_cycles=0, cycles_per_beat=1))
 
 
-def test_indexes_older_than_a_compiled_source_are_dropped(tmp_path, monkeypatch):
-    cache = tmp_path / "__pycache__"
-    cache.mkdir()
+@pytest.mark.parametrize("beside", [True, False])
+def test_indexes_older_than_a_compiled_source_are_dropped(tmp_path, monkeypatch, beside):
+    package = tmp_path / "simulator"
+    cache = package / "__pycache__" if beside else tmp_path / "cache" / "simulator_1f2e"
+    package.mkdir()
+    cache.mkdir(parents=True)
     for name, age in (("engine_front.py", 100), ("engine_load.py", 50)):
-        (tmp_path / name).touch()
-        os.utime(tmp_path / name, (1000 - age, 1000 - age))
+        (package / name).touch()
+        os.utime(package / name, (1000 - age, 1000 - age))
     for name, stamp in (("engine_front.f-1.py311.nbi", 920), ("engine_load.f-1.py311.nbi", 960)):
         (cache / name).touch()
         os.utime(cache / name, (stamp, stamp))
-    monkeypatch.setattr(compile_cache, "__file__", str(tmp_path / "compile_cache.py"))
+    monkeypatch.setattr(compile_cache, "__file__", str(package / "compile_cache.py"))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
     assert compile_cache.drop_stale_indexes() == 1
     assert [path.name for path in cache.iterdir()] == ["engine_load.f-1.py311.nbi"]

@@ -35,9 +35,6 @@ from simulator.hierarchy_dataflow import DATAFLOWS
 from simulator.hierarchy_mapping import HierarchyMapping, LevelMapping, TemporalLoop, check_legal
 from simulator.hierarchy_nest import TensorNest
 
-HIERARCHY_PROGRAM_VERSION = 1
-"""To be raised when the same question may get another answer."""
-
 _FIRST_EVALUATIONS = 120
 """Mappings that the search for a first one costs."""
 

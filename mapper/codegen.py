@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -20,7 +20,7 @@ from model_ir.errors import InputError
 from simulator import isa
 from simulator.accelerator import Accelerator
 from simulator.array_nest import ArrayNest
-from simulator.mapping import Mapping, ceil_div
+from simulator.mapping import Mapping, ceil_div, check_legal, in_parts
 from simulator.program import Program
 
 Activation = Literal["none", "relu"]
@@ -34,13 +34,15 @@ ACTIVATIONS: dict[Activation, int] = {"none": isa.NO_ACTIVATION, "relu": isa.REL
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Addresses:
-    """Byte addresses in memory of the operands of a nest; `bias` is needed only where the nest has one. Address 0 means
+    """Byte addresses in memory of the operands of a nest; `bias` is needed only where the nest has one, `partial`
+    (above all others: dense pixels of accumulator-type sums) only where a mapping spills partial sums. Address 0 means
     zeros to an mvin, so no operand may start there."""
 
     a: int
     b: int
     c: int
     bias: int = 0
+    partial: int = 0
 
 
 def emit(
@@ -87,10 +89,20 @@ def emit_chunks(
     Raises InputError or InfeasibleError where the mapping is not legal, the machine lacks the activation, a stride does
     not fit its command field, or operands of the nest would need two transposers.
     """
-    walk = walk_of(nest, mapping, accelerator)
+    check_legal(nest, mapping, accelerator)
+    part = in_parts(nest, mapping)
+    walk = walk_of(part, replace(mapping, reduction_parts=1), accelerator)._replace(parts=mapping.reduction_parts)
     configuration = isa.program_of(_configuration(nest, mapping, accelerator, walk, activation, scale))
-    bases = np.array(_checked(addresses, nest), np.int64)
-    return _chunks(walk, configuration, bases, _repeat_offsets(nest, accelerator), _step_bounds(walk), chunk_commands)
+    switches = isa.program_of(_switches(nest, accelerator, walk, activation, scale))
+    bases = np.array(
+        (
+            *_checked(addresses, nest, mapping),
+            *switches.rs1.view(np.int64).tolist(),
+            *switches.rs2.view(np.int64).tolist(),
+        ),
+        np.int64,
+    )
+    return _chunks(walk, configuration, bases, _repeat_offsets(part, accelerator), _step_bounds(walk), chunk_commands)
 
 
 def command_bound(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> int:
@@ -102,12 +114,33 @@ def command_bound(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -
     return 2 * nest.repeat_count * runs * blocks
 
 
-def _checked(addresses: Addresses, nest: ArrayNest) -> tuple[int, int, int, int]:
-    named = (("a", addresses.a), ("b", addresses.b), ("c", addresses.c), ("bias", addresses.bias if nest.bias else 1))
+def _checked(addresses: Addresses, nest: ArrayNest, mapping: Mapping) -> tuple[int, int, int, int, int]:
+    spills = mapping.reduction_parts > 1
+    named = (
+        ("a", addresses.a),
+        ("b", addresses.b),
+        ("c", addresses.c),
+        ("bias", addresses.bias if nest.bias else 1),
+        ("partial", addresses.partial if spills else 1),
+    )
     for name, address in named:
         if not 0 < address < 1 << 63:
             raise InputError(f"addresses.{name}", "not a usable byte address", value=address, limit="1..2^63-1")
-    return addresses.a, addresses.b, addresses.c, addresses.bias
+    others = max(addresses.a, addresses.b, addresses.c, addresses.bias)
+    if spills and addresses.partial <= others:
+        raise InputError("addresses.partial", "must lie above all operands", value=addresses.partial, limit=others)
+    return addresses.a, addresses.b, addresses.c, addresses.bias, addresses.partial
+
+
+def _switches(
+    nest: ArrayNest, accelerator: Accelerator, walk: Walk, activation: Activation, scale: float
+) -> list[isa.Command]:
+    """What changes when partial sums come back instead of the bias, and results leave instead of partial sums."""
+    row = nest.out_channels * accelerator.accumulator_bytes
+    return [
+        isa.config_ld(stride_bytes=row, block_stride=walk.c_plane, load_id=2),
+        isa.config_st(stride_bytes=walk.c_stride * walk.input_bytes, activation=ACTIVATIONS[activation], scale=scale),
+    ]
 
 
 def _configuration(
@@ -134,6 +167,8 @@ def _configuration(
         isa.config_ld(stride_bytes=walk.b_stride * walk.input_bytes, block_stride=walk.b_block, load_id=1),
         isa.config_st(stride_bytes=walk.c_stride * walk.input_bytes, activation=ACTIVATIONS[activation], scale=scale),
     ]
+    if mapping.reduction_parts > 1:
+        commands[-1] = isa.config_st(stride_bytes=nest.out_channels * accelerator.accumulator_bytes)
     if nest.bias:
         commands.append(isa.config_ld(stride_bytes=0, block_stride=walk.c_plane, load_id=2))
     return commands
@@ -208,7 +243,8 @@ def _chunks(
     runs, pieces = np.empty((bounds.runs, 4), np.int64), np.empty((bounds.runs, 5), np.int64)
     state = np.zeros(STATE_FIELDS, np.int64)
     steps = walk.repeats * walk.pixel_tiles * walk.channel_tiles * walk.reduction_tiles
-    room, record = bounds.commands, record_of(walk)
+    # One switch each of what is loaded into the accumulator and of what is stored from it.
+    room, record = bounds.commands + 2, record_of(walk)
     capacity = max(chunk_commands, room) + len(configuration)
     head = configuration
     while state[STEP] < steps:

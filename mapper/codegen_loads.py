@@ -261,6 +261,24 @@ def _transposed_b_loads(w, info, address, loads, count):  # type: ignore[no-unty
 
 
 @inner
+def partial_loads(w, info, address, pieces, piece_count, loads, count):  # type: ignore[no-untyped-def]
+    """Partial sums of a result tile back into its accumulator rows; `address` is that of the first pixel's."""
+    column = info[OUT_0]
+    while column < info[OUT_1]:
+        columns = min(w.dim, info[OUT_1] - column)
+        block = (column - info[OUT_0]) // w.dim
+        for piece in range(piece_count):
+            rows = pieces[piece, 2]
+            local = encode_accumulator(info[C_BASE] + pieces[piece, 0] + block * w.c_plane, False, False)
+            source = np.uint64(address + (pieces[piece, 1] * w.out_channels + column) * w.accumulator_bytes)
+            cost = load_cost(w, rows, columns * w.accumulator_bytes)
+            need = run_index(w, info, block, ZERO, ZERO, pieces[piece, 3])
+            count = append(loads, count, FUNCT_BIAS, source, encode_span(rows, columns, local), cost, need)
+        column += columns
+    return count
+
+
+@inner
 def bias_loads(w, info, address, pieces, piece_count, loads, count):  # type: ignore[no-untyped-def]
     """Bias of a new result tile into its accumulator rows: one memory row repeated (stride 0) for each piece of
     `pieces`, in the order in which the stores free the rows."""

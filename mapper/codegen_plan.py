@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mapper.codegen_loads import FUNCT_BIAS, a_loads, b_loads, bias_loads
+from mapper.codegen_loads import FUNCT_BIAS, a_loads, b_loads, bias_loads, partial_loads
 from mapper.codegen_tiles import (
     A_LOADS,
     B_LOADS,
@@ -40,10 +40,14 @@ STORE_LAG_COMPUTES = 3
 """Computes between the last one of a result and its store: the rows are still in the mesh until then."""
 A_OPERAND, B_OPERAND, BIAS_OPERAND, ALL_OPERANDS = np.int64(1), np.int64(2), np.int64(4), np.int64(7)
 
-STEP, POSITION, STORE_HEAD, STORE_COUNT, LAST_STORE, LOAD_HEAD, LOAD_COUNT, A_AHEAD, B_AHEAD, SOURCES, STATE_FIELDS = (
-    map(np.int64, range(11))
-)
+(
+    STEP, POSITION, STORE_HEAD, STORE_COUNT, LAST_STORE, LOAD_HEAD, LOAD_COUNT, A_AHEAD, B_AHEAD, SOURCES,
+    LOADS_PARTIAL, STORES_RESULT, STATE_FIELDS,
+) = map(np.int64, range(13))  # fmt: skip
 """Fields of the state that carries on from step to step."""
+
+PARTIAL, SWITCH_LOADS_1, SWITCH_STORES_1, SWITCH_LOADS_2, SWITCH_STORES_2 = map(np.int64, range(4, 9))
+"""Behind the four operands' in `bases`: the address of partial sums, the words of the configurations that change."""
 
 
 @inner
@@ -55,8 +59,11 @@ def step_loads(w, info, operands, bases, offsets, runs, pieces, loads, count):  
         count = b_loads(w, info, bases[1] + at[1], loads, count)
     if operands & 1 and info[A_LOADS]:
         count = a_loads(w, info, bases[0] + at[0], loads, count)
-    if operands & 4 and w.bias and info[REDUCTION_TILE] == 0:
+    returns = info[REPEAT] % w.parts > 0
+    if operands & 4 and (w.bias or returns) and info[REDUCTION_TILE] == 0:
         piece_count = place_pieces(w, runs, place_runs(w, info, runs), pieces)
+        if returns:
+            return partial_loads(w, info, bases[PARTIAL], pieces, piece_count, loads, count)
         count = bias_loads(w, info, bases[3] + at[3], pieces, piece_count, loads, count)
     return count
 
@@ -160,9 +167,10 @@ def _spread_loads(loads, first, count, start, computes):  # type: ignore[no-unty
 @inner
 def overlaps(w, bias, store):  # type: ignore[no-untyped-def]
     """Whether a bias load (its span word) writes accumulator rows that a store (its span word) reads."""
-    first, first_rows, _ = span_fields(bias)
+    first, first_rows, first_columns = span_fields(bias)
     second, second_rows, columns = span_fields(store)
-    return first < second + (-(-columns // w.dim) - 1) * w.dim + second_rows and second < first + first_rows
+    first_end = first + (-(-first_columns // w.dim) - 1) * w.c_plane + first_rows
+    return first < second + (-(-columns // w.dim) - 1) * w.dim + second_rows and second < first_end
 
 
 @inner
@@ -201,7 +209,7 @@ def plan_loads(w, step, steps, info, bases, offsets, runs, pieces, loads, ahead,
     _spread_loads(loads, first, b_first, start, computes)
     _spread_loads(loads, b_first, a_first, start, computes)
     _spread_loads(loads, a_first, count, start, computes)
-    if w.bias:
+    if w.bias or w.parts > 1:
         _delay_bias(w, loads, first, b_first, stores, state, step // w.reduction_tiles, computes)
     _sort_loads(loads, first, count)
     return first, count
@@ -240,8 +248,9 @@ def queue_stores(w, info, address, pieces, piece_count, computes, share, last, s
     window = share * computes * w.reduction_tiles
     column, previous = info[OUT_0], state[LAST_STORE]
     count = state[STORE_COUNT]
+    partial = info[REPEAT] % w.parts < w.parts - 1
     while column < info[OUT_1]:
-        columns = min(w.store_columns, info[OUT_1] - column)
+        columns = min(w.dim if partial else w.store_columns, info[OUT_1] - column)
         block = (column - info[OUT_0]) // w.dim
         end_block = -(-(column + columns - info[OUT_0]) // w.dim) - 1
         for piece in range(piece_count):
@@ -250,8 +259,10 @@ def queue_stores(w, info, address, pieces, piece_count, computes, share, last, s
             done = run_index(w, info, end_block, taps - 1, k_blocks - 1, pieces[piece, 4]) + STORE_LAG_COMPUTES
             spacing = cycles // w.dim if last else np.int64(window * cycles / total)
             previous = max(state[POSITION] + done, previous + spacing)
-            local = encode_accumulator(info[C_BASE] + pieces[piece, 0] + block * w.c_plane, False, False)
+            local = encode_accumulator(info[C_BASE] + pieces[piece, 0] + block * w.c_plane, False, partial)
             target = address + (pieces[piece, 1] * w.c_stride + column) * w.input_bytes
+            if partial:
+                target = address + (pieces[piece, 1] * w.out_channels + column) * w.accumulator_bytes
             stores[0][count], stores[1][count] = np.uint64(target), encode_span(rows, columns, local)
             stores[2][count], stores[3][count] = previous, info[RESULT]
             count += 1

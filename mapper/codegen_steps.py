@@ -13,11 +13,18 @@ from mapper.codegen_loads import FUNCT_BIAS
 from mapper.codegen_plan import (
     LOAD_COUNT,
     LOAD_HEAD,
+    LOADS_PARTIAL,
+    PARTIAL,
     POSITION,
     SOURCES,
     STEP,
     STORE_COUNT,
     STORE_HEAD,
+    STORES_RESULT,
+    SWITCH_LOADS_1,
+    SWITCH_LOADS_2,
+    SWITCH_STORES_1,
+    SWITCH_STORES_2,
     overlaps,
     plan_loads,
     queue_stores,
@@ -51,7 +58,8 @@ from mapper.codegen_tiles import (
 from simulator.isa_compiled import encode_accumulator, encode_span
 
 GARBAGE = np.uint64(0xFFFFFFFF)
-COMPUTE_PRELOADED, COMPUTE_ACCUMULATED, PRELOAD, MVOUT = np.uint8(4), np.uint8(5), np.uint8(6), np.uint8(3)
+CONFIG, MVOUT = np.uint8(0), np.uint8(3)
+COMPUTE_PRELOADED, COMPUTE_ACCUMULATED, PRELOAD = np.uint8(4), np.uint8(5), np.uint8(6)
 ALL_DUE = np.int64(-1)
 
 
@@ -63,41 +71,55 @@ def put(out, at, funct, rs1, rs2):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _put_stores(out, at, stores, state, position, result):  # type: ignore[no-untyped-def]
+def _put_store(w, bases, out, at, stores, store, state):  # type: ignore[no-untyped-def]
+    """One store; the first of a result behind partial sums changes the configuration."""
+    if w.parts > 1 and not state[STORES_RESULT] and np.int64(stores[0][store]) < bases[PARTIAL]:
+        at = put(out, at, CONFIG, np.uint64(bases[SWITCH_STORES_1]), np.uint64(bases[SWITCH_STORES_2]))
+        state[STORES_RESULT] = 1
+    return put(out, at, MVOUT, stores[0][store], stores[1][store])
+
+
+@inner
+def _put_stores(w, bases, out, at, stores, state, position, result):  # type: ignore[no-untyped-def]
     """Stores due at `position`, and all of results before `result`."""
     head = state[STORE_HEAD]
     while head < state[STORE_COUNT] and (stores[2][head] <= position or stores[3][head] < result):
-        at = put(out, at, MVOUT, stores[0][head], stores[1][head])
+        at = _put_store(w, bases, out, at, stores, head, state)
         head += 1
     state[STORE_HEAD] = head
     return at
 
 
 @inner
-def _put_overlapped(w, out, at, stores, state, bias, result):  # type: ignore[no-untyped-def]
+def _put_overlapped(w, bases, out, at, stores, state, bias, result):  # type: ignore[no-untyped-def]
     """Stores of results before `result` up to the last that reads accumulator rows the `bias` load writes."""
     last = state[STORE_HEAD]
     for store in range(state[STORE_HEAD], state[STORE_COUNT]):
         if stores[3][store] < result and overlaps(w, bias, stores[1][store]):
             last = store + 1
     for store in range(state[STORE_HEAD], last):
-        at = put(out, at, MVOUT, stores[0][store], stores[1][store])
+        at = _put_store(w, bases, out, at, stores, store, state)
     state[STORE_HEAD] = last
     return at
 
 
 @inner
-def _put_due(w, out, at, loads, stores, state, compute, result):  # type: ignore[no-untyped-def]
+def _put_due(w, bases, out, at, loads, stores, state, compute, result):  # type: ignore[no-untyped-def]
     """Loads and stores due before the step's compute number `compute`. A bias load takes accumulator rows of the result
-    before the current one, so their stores come first."""
+    before the current one, so their stores come first; the first partial sums behind biases change the
+    configuration."""
     head = state[LOAD_HEAD]
     while head < state[LOAD_COUNT] and loads[4][head] <= compute:
         if loads[0][head] == FUNCT_BIAS:
-            at = _put_overlapped(w, out, at, stores, state, loads[2][head], result)
+            at = _put_overlapped(w, bases, out, at, stores, state, loads[2][head], result)
+            partial = w.parts > 1 and np.int64(loads[1][head]) >= bases[PARTIAL]
+            if partial and not state[LOADS_PARTIAL]:
+                at = put(out, at, CONFIG, np.uint64(bases[SWITCH_LOADS_1]), np.uint64(bases[SWITCH_LOADS_2]))
+                state[LOADS_PARTIAL] = 1
         at = put(out, at, loads[0][head], loads[1][head], loads[2][head])
         head += 1
     state[LOAD_HEAD] = head
-    return _put_stores(out, at, stores, state, state[POSITION] + compute, ALL_DUE)
+    return _put_stores(w, bases, out, at, stores, state, state[POSITION] + compute, ALL_DUE)
 
 
 @inner
@@ -134,17 +156,17 @@ def _result(w, info, runs, run, block, accumulate):  # type: ignore[no-untyped-d
 
 
 @inner
-def _ws_computes(w, info, runs, run_count, loads, stores, state, out, at):  # type: ignore[no-untyped-def]
+def _ws_computes(w, bases, info, runs, run_count, loads, stores, state, out, at):  # type: ignore[no-untyped-def]
     """Weight block outer, runs of columns inner."""
     compute = ZERO
-    first = info[REDUCTION_TILE] == 0 and not w.bias
+    first = info[REDUCTION_TILE] == 0 and not w.bias and info[REPEAT] % w.parts == 0
     for block in range(-(-(info[OUT_1] - info[OUT_0]) // w.dim)):
         for krow in range(info[KROW_0], info[KROW_1]):
             for kcol in range(info[KCOL_0], info[KCOL_1]):
                 for k in range(info[IN_0], info[IN_1], w.dim):
                     fresh = first and krow == info[KROW_0] and kcol == info[KCOL_0] and k == info[IN_0]
                     for run in range(run_count):
-                        at = _put_due(w, out, at, loads, stores, state, compute, info[RESULT])
+                        at = _put_due(w, bases, out, at, loads, stores, state, compute, info[RESULT])
                         result = _result(w, info, runs, run, block, not fresh)
                         at = _compute(w, info, runs, run, block, krow, kcol, k, run == 0, result, out, at)
                         compute += 1
@@ -152,10 +174,10 @@ def _ws_computes(w, info, runs, run_count, loads, stores, state, out, at):  # ty
 
 
 @inner
-def _os_computes(w, info, runs, run_count, loads, stores, state, out, at):  # type: ignore[no-untyped-def]
+def _os_computes(w, bases, info, runs, run_count, loads, stores, state, out, at):  # type: ignore[no-untyped-def]
     """Result block outer, reduction inner; the sum leaves the mesh before its output register could saturate."""
     compute = ZERO
-    first = info[REDUCTION_TILE] == 0 and not w.bias
+    first = info[REDUCTION_TILE] == 0 and not w.bias and info[REPEAT] % w.parts == 0
     taps = (info[KROW_1] - info[KROW_0]) * (info[KCOL_1] - info[KCOL_0])
     depth = taps * -(-(info[IN_1] - info[IN_0]) // w.dim)
     for block in range(-(-(info[OUT_1] - info[OUT_0]) // w.dim)):
@@ -164,7 +186,7 @@ def _os_computes(w, info, runs, run_count, loads, stores, state, out, at):  # ty
             for krow in range(info[KROW_0], info[KROW_1]):
                 for kcol in range(info[KCOL_0], info[KCOL_1]):
                     for k in range(info[IN_0], info[IN_1], w.dim):
-                        at = _put_due(w, out, at, loads, stores, state, compute, info[RESULT])
+                        at = _put_due(w, bases, out, at, loads, stores, state, compute, info[RESULT])
                         starts = term % w.os_blocks_per_result == 0
                         ends = term == depth - 1 or (term + 1) % w.os_blocks_per_result == 0
                         fresh = first and term < w.os_blocks_per_result
@@ -188,7 +210,7 @@ def _emit_steps(w, bases, offsets, state, loads, ahead, stores, runs, pieces, ou
         computes = runs_of(w, info) * taps * -(-(info[IN_1] - info[IN_0]) // w.dim)
         computes *= -(-(info[OUT_1] - info[OUT_0]) // w.dim)
         # A single result buffer is free for the next result when all of the last one is stored.
-        at = _put_stores(out, at, stores, state, ALL_DUE, info[RESULT] - (0 if w.c_single else 1))
+        at = _put_stores(w, bases, out, at, stores, state, ALL_DUE, info[RESULT] - (0 if w.c_single else 1))
         first, count = plan_loads(
             w, step, steps, following, bases, offsets, runs, pieces, loads, ahead, stores, state, computes
         )
@@ -199,16 +221,18 @@ def _emit_steps(w, bases, offsets, state, loads, ahead, stores, runs, pieces, ou
             share = store_share(w, loads, first, count)
             piece_count = place_pieces(w, runs, run_count, pieces)
             address = bases[2] + offsets[info[REPEAT], 2]
+            if info[REPEAT] % w.parts < w.parts - 1:
+                address = bases[PARTIAL]
             queue_stores(w, info, address, pieces, piece_count, computes, share, step == steps - 1, stores, state)
         if w.weight_stationary:
-            at = _ws_computes(w, info, runs, run_count, loads, stores, state, out, at)
+            at = _ws_computes(w, bases, info, runs, run_count, loads, stores, state, out, at)
         else:
-            at = _os_computes(w, info, runs, run_count, loads, stores, state, out, at)
-        at = _put_due(w, out, at, loads, stores, state, computes, info[RESULT])
+            at = _os_computes(w, bases, info, runs, run_count, loads, stores, state, out, at)
+        at = _put_due(w, bases, out, at, loads, stores, state, computes, info[RESULT])
         state[POSITION] += computes
         state[STEP] += 1
         if state[STEP] == steps:
-            at = _put_stores(out, at, stores, state, ALL_DUE, steps)
+            at = _put_stores(w, bases, out, at, stores, state, ALL_DUE, steps)
     return at
 
 

@@ -114,6 +114,7 @@ class Walk(NamedTuple):
     a_rows: int
     b_rows: int
     os_blocks_per_result: int
+    parts: int
 
 
 def walk_of(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> Walk:
@@ -212,6 +213,7 @@ def walk_of(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> Walk
         a_rows=layout.a.rows,
         b_rows=layout.b.rows,
         os_blocks_per_result=_os_blocks_per_result(accelerator),
+        parts=1,
     )
 
 

@@ -4,11 +4,12 @@ program."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 from time import perf_counter
 
 from mapper.heuristic import smallest_mapping
-from mapper.mapping_space import copies_for
+from mapper.mapping_space import copies_for, spills_for
 from mapper.objective import Key, in_units, key_of
 from mapper.solve import Objective, Solve
 from model_ir.errors import InfeasibleError
@@ -18,13 +19,16 @@ from simulator.array_nest import ArrayNest
 from simulator.cost import Cost
 from simulator.mapping import (
     PLACEMENTS,
+    REDUCTION_PARTS,
     Copies,
     Mapping,
     Tile,
+    can_be_parted,
     channel_tiles_are_blocks,
     check_legal,
     dataflows,
     is_ragged,
+    tile_counts,
 )
 
 
@@ -36,7 +40,8 @@ def exhaustive(
     started = perf_counter()
     best: tuple[Key, Mapping, Cost] | None = None
     visited = 0
-    for mapping in legal_mappings(nest, accelerator, copies_for(objective)):
+    parts = REDUCTION_PARTS if spills_for(objective) else (1,)
+    for mapping in legal_mappings(nest, accelerator, copies_for(objective), parts):
         visited += 1
         cost = analytical(nest, mapping, accelerator)
         key = key_of(cost, accelerator, objective)
@@ -49,9 +54,24 @@ def exhaustive(
     return mapping, cost, _solve(objective, in_units(first, accelerator, objective), second, visited, started)
 
 
-def legal_mappings(nest: ArrayNest, accelerator: Accelerator, copies_at_most: Copies = 2) -> Iterator[Mapping]:
-    """Every mapping of `nest` with `copies_at_most` of every buffer that `check_legal` accepts."""
-    for tile in _tiles(nest, accelerator.dim):
+def legal_mappings(
+    nest: ArrayNest, accelerator: Accelerator, copies_at_most: Copies = 2, reduction_parts: tuple[int, ...] = (1,)
+) -> Iterator[Mapping]:
+    """Every mapping of `nest` with `copies_at_most` of every buffer and the reduction in `reduction_parts` that
+    `check_legal` accepts."""
+    for parts in reduction_parts:
+        if can_be_parted(nest, parts, accelerator.dim):
+            yield from _mappings_in_parts(nest, accelerator, copies_at_most, parts)
+
+
+def _mappings_in_parts(
+    nest: ArrayNest, accelerator: Accelerator, copies_at_most: Copies, parts: int
+) -> Iterator[Mapping]:
+    part = replace(nest, in_channels=nest.in_channels // parts)
+    for tile in _tiles(part, accelerator.dim):
+        counts = tile_counts(part, tile)
+        if parts > 1 and min(counts.pixels, counts.channels) == 1:
+            continue
         for dataflow, (order, a_placement, b_placement) in product(dataflows(nest, accelerator), PLACEMENTS):
             mapping = Mapping(
                 dataflow=dataflow,
@@ -62,6 +82,7 @@ def legal_mappings(nest: ArrayNest, accelerator: Accelerator, copies_at_most: Co
                 a_copies=copies_at_most,
                 b_copies=copies_at_most,
                 c_copies=copies_at_most,
+                reduction_parts=parts,
             )
             if nest.transpose_a and a_placement == "whole" and is_ragged(nest, tile, accelerator.dim):
                 continue

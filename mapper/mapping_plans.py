@@ -23,17 +23,21 @@ from mapper.tile_options import (
     pixel_tile,
 )
 from simulator.accelerator import Accelerator, Dataflow
+from simulator.analytical import spill_stream
 from simulator.array_nest import ArrayNest
 from simulator.mapping import (
     PLACEMENTS,
+    REDUCTION_PARTS,
     Copies,
     Mapping,
     TileCounts,
     a_is_reloaded,
     b_is_reloaded,
+    can_be_parted,
     ceil_div,
     copies,
     dataflows,
+    in_parts,
 )
 
 Window = Literal["tile", "panel"]
@@ -61,6 +65,9 @@ class Plan:
     a_reloaded: bool
     b_reloaded: bool
     c_copies: int
+    spill_write_cycles: int
+    """Cycles of the writer for partial sums; what they load is in `fixed_traffic`, their stores' bytes and
+    acknowledgements too."""
     updates: int
     """Times that an output-stationary array updates the accumulator; 0 of a weight-stationary one, which does so for
     every block of the reduction."""
@@ -77,6 +84,7 @@ class Plan:
             *(self.a_reloaded * number for number in self.a_traffic),
             *(self.b_reloaded * number for number in self.b_traffic),
             *self.fixed_traffic,
+            self.spill_write_cycles,
             self.updates,
         )
 
@@ -88,11 +96,13 @@ def plans(
     *,
     every_dataflow: bool = False,
     copies_at_most: Copies = 2,
+    spills: bool = False,
 ) -> tuple[Plan, ...]:
     """The plans under one kernel tile that no other plan matches or beats in every number: of the fastest dataflow, or
-    of `every_dataflow` where more than cycles and traffic count; every operand with `copies_at_most`."""
+    of `every_dataflow` where more than cycles and traffic count; every operand with `copies_at_most`; with
+    partial sums spilled where `spills`."""
     groups: dict[tuple[bool, bool, Dataflow, Window], list[Plan]] = {}
-    for plan in _all_plans(nest, accelerator, kernel, every_dataflow, copies_at_most):
+    for plan in _all_plans(nest, accelerator, kernel, every_dataflow, copies_at_most, spills):
         if plan.fixed_rows <= accelerator.scratchpad_rows:
             key = (plan.pixels_cut, plan.channels_cut, plan.mapping.dataflow, plan.a_window)
             groups.setdefault(key, []).append(plan)
@@ -128,7 +138,14 @@ def plan_of(
     nest: ArrayNest, accelerator: Accelerator, wholes: Wholes, mapping: Mapping, cut: tuple[bool, bool]
 ) -> Plan:
     """The numbers of `mapping`'s dataflow, order, placements and in_channels, with pixels and output channels `cut` or
-    not."""
+    not; in parts, those of the walk over all parts and of the partial sums between them."""
+    if mapping.reduction_parts > 1:
+        part, whole = in_parts(nest, mapping), replace(mapping, reduction_parts=1)
+        plan = plan_of(part, accelerator, wholes_of(part, accelerator), whole, cut)
+        spill = spill_stream(nest, mapping, accelerator)
+        moved = (spill.beats + spill.requests, spill.requests, 2 * spill.bytes // accelerator.input_bytes)
+        fixed = tuple(number + more for number, more in zip(plan.fixed_traffic, moved, strict=True))
+        return replace(plan, mapping=mapping, fixed_traffic=fixed, spill_write_cycles=spill.beats)
     pixels_cut, channels_cut = cut
     kernel = (mapping.tile.kernel_rows, mapping.tile.kernel_columns)
     in_tile = in_channel_numbers(nest, accelerator, mapping.tile.in_channels)
@@ -169,6 +186,7 @@ def plan_of(
         a_reloaded=a_is_reloaded(counts, mapping),
         b_reloaded=b_is_reloaded(counts, mapping),
         c_copies=c_copies,
+        spill_write_cycles=0,
         updates=(mapping.dataflow == "os") * reduction_tiles,
     )
 
@@ -179,25 +197,30 @@ def _all_plans(
     kernel: tuple[int, int],
     every_dataflow: bool,
     copies_at_most: Copies,
+    spills: bool,
 ) -> Iterator[Plan]:
-    in_sizes = in_channel_options(nest, accelerator, every_dataflow=every_dataflow).sizes[:, 0].tolist()
-    wholes = wholes_of(nest, accelerator)
-    every_pixel = (nest.images, nest.out_rows, nest.out_columns)
     # Traffic and rows are the same under every dataflow, and the weight-stationary one is never slower.
     available = dataflows(nest, accelerator)
     worthwhile: tuple[Dataflow, ...] = ("ws",) if "ws" in available and not every_dataflow else available
-    for dataflow, placement, in_channels in product(worthwhile, PLACEMENTS, in_sizes):
-        order, a_placement, b_placement = placement
-        tile = replace(pixel_tile(nest, every_pixel, kernel), in_channels=in_channels)
-        mapping = Mapping(
-            dataflow=dataflow,
-            tile=tile,
-            order=order,
-            a_placement=a_placement,
-            b_placement=b_placement,
-            a_copies=copies_at_most,
-            b_copies=copies_at_most,
-            c_copies=copies_at_most,
-        )
-        for cut in product((False, True), (False, True)):
+    wholes = wholes_of(nest, accelerator)
+    every_pixel = (nest.images, nest.out_rows, nest.out_columns)
+    for parts in REDUCTION_PARTS if spills else (1,):
+        if not can_be_parted(nest, parts, accelerator.dim):
+            continue
+        part = replace(nest, in_channels=nest.in_channels // parts)
+        in_sizes = in_channel_options(part, accelerator, every_dataflow=every_dataflow).sizes[:, 0].tolist()
+        cuts = product((False, True), (False, True)) if parts == 1 else ((True, True),)
+        for cut, dataflow, placement, in_channels in product(cuts, worthwhile, PLACEMENTS, in_sizes):
+            order, a_placement, b_placement = placement
+            mapping = Mapping(
+                dataflow=dataflow,
+                tile=replace(pixel_tile(nest, every_pixel, kernel), in_channels=in_channels),
+                order=order,
+                a_placement=a_placement,
+                b_placement=b_placement,
+                a_copies=copies_at_most,
+                b_copies=copies_at_most,
+                c_copies=copies_at_most,
+                reduction_parts=parts,
+            )
             yield plan_of(nest, accelerator, wholes, mapping, cut)

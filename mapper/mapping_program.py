@@ -19,7 +19,7 @@ from mapper.mapping_plans import UNITS, Plan, plan_of, wholes_of
 from mapper.mapping_space import Space, ceiling_of, fixed_energy, reduction_blocks
 from mapper.tile_options import numbers_of_tile, out_channel_numbers
 from simulator.analytical import bias_block, ramps, weight_blocks
-from simulator.mapping import Mapping, tile_counts
+from simulator.mapping import Mapping, in_parts, tile_counts
 from simulator.tile_sums import IntArray
 
 Goal = Literal["cycles", "bytes", "energy"]
@@ -170,7 +170,13 @@ class MappingProgram:
             by_latency = (requests + bias.requests * blocks) * memory.latency_cycles
             self.linear.at_most(by_latency - dma.requests_in_flight * read, 0, chosen)
         write = stored_rows * self._channel_number("write_cycles")
-        self.linear.at_most(ramp.before_store + write + ramp.after_store - cycles, 0)
+        if all(plan.mapping.reduction_parts == 1 for plan in self.space.plans):
+            self.linear.at_most(ramp.before_store + write + ramp.after_store - cycles, 0)
+            return
+        for plan, literal in zip(self.space.plans, self.plan, strict=True):
+            first = ramps(in_parts(nest, plan.mapping), accelerator).before_store
+            stored = write + plan.spill_write_cycles
+            self.linear.at_most(first + stored + ramp.after_store - cycles, 0, [(literal, True)])
 
     def _array_cycles(self, plan: Plan) -> Linear:
         """Cycles that the array takes for a weight block."""

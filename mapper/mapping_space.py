@@ -67,6 +67,11 @@ def copies_for(objective: Objective) -> Copies:
     return 1 if objective in ("traffic", "energy") else 2
 
 
+def spills_for(objective: Objective) -> bool:
+    """Whether partial sums may leave the accumulator: only bytes over the memory port are saved by it."""
+    return objective == "traffic"
+
+
 def space_of(
     nest: ArrayNest,
     accelerator: Accelerator,
@@ -88,7 +93,14 @@ def space_of(
         energy=energy,
         pixels=pixel_options(nest, accelerator, kernel, array_limit, every_dataflow=energy),
         channels=out_channel_options(nest, accelerator),
-        plans=plans(nest, accelerator, kernel, every_dataflow=energy, copies_at_most=copies_for(objective)),
+        plans=plans(
+            nest,
+            accelerator,
+            kernel,
+            every_dataflow=energy,
+            copies_at_most=copies_for(objective),
+            spills=spills_for(objective),
+        ),
     )
 
 
@@ -160,7 +172,7 @@ def ceiling_of(space: Space) -> Floor:
     os_blocks = max(most.get(f"os_blocks_{window}", 0) for window in get_args(Window))
     array = max(os_blocks * accelerator.dim, *(most[f"ws_cycles_{window}"] for window in get_args(Window)))
     compute = weight_blocks(nest, accelerator) * array
-    write = stored_rows * widest["write_cycles"]
+    write = stored_rows * widest["write_cycles"] + max((plan.spill_write_cycles for plan in space.plans), default=0)
     stored = stored_rows * nest.out_channels * accelerator.input_bytes
     parts = fixed_energy(nest, accelerator)
     passes = max(most["tiles"], os_blocks)

@@ -52,7 +52,8 @@ def addresses_of(nest: ArrayNest, accelerator: Accelerator) -> Addresses:
     b = a + _aligned(elements.a * accelerator.input_bytes)
     bias = b + _aligned(elements.b * accelerator.input_bytes)
     c = bias + _aligned(elements.bias * accelerator.accumulator_bytes)
-    return Addresses(a=a, b=b, c=c, bias=bias)
+    partial = c + _aligned(elements.c * accelerator.input_bytes)
+    return Addresses(a=a, b=b, c=c, bias=bias, partial=partial)
 
 
 def layer_programs(

@@ -52,12 +52,13 @@ def check_values(layer: Layer, mapping: Mapping, accelerator: Accelerator, seed:
     b = generator.integers(-3, 4, elements.b, dtype=np.int8)
     clear_between_groups(nest, b)
     bias = generator.integers(-50, 51, elements.bias, dtype=np.int32)
-    image = np.zeros(addresses.c - BASE_ADDRESS + elements.c, np.uint8)
+    spilled = nest.pixels * nest.out_channels * 4 if mapping.reduction_parts > 1 else 0
+    image = np.zeros(addresses.partial - BASE_ADDRESS + spilled, np.uint8)
     for address, values in ((addresses.a, a), (addresses.b, b), (addresses.bias, bias)):
         raw = values.view(np.uint8)
         image[address - BASE_ADDRESS : address - BASE_ADDRESS + raw.size] = raw
     execute(layer_program(layer, mapping, accelerator), accelerator, image, BASE_ADDRESS)
-    stored = image[addresses.c - BASE_ADDRESS :].view(np.int8)
+    stored = image[addresses.c - BASE_ADDRESS :][: elements.c].view(np.int8)
     expected = nest_values(nest, a, b, bias, relu=layer.activation == "relu")
     return ValueCheck(layer=layer.name, elements=elements.c, mismatches=int(np.count_nonzero(stored != expected)))
 

@@ -21,6 +21,7 @@ from simulator.mapping import (
     b_passes,
     ceil_div,
     check_legal,
+    in_parts,
     joins_lines,
     tile_counts,
 )
@@ -69,19 +70,21 @@ def analytical(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> C
     Raises InputError or InfeasibleError where the mapping is not legal (`check_legal`).
     """
     check_legal(nest, mapping, accelerator)
-    counts = tile_counts(nest, mapping.tile)
+    part = in_parts(nest, mapping)
+    counts = tile_counts(part, mapping.tile)
+    spill = spill_stream(nest, mapping, accelerator)
     loads = (
-        a_stream(nest, mapping, counts, accelerator),
-        b_stream(nest, mapping, counts, accelerator),
-        bias_stream(nest, mapping, accelerator),
+        a_stream(part, mapping, counts, accelerator),
+        b_stream(part, mapping, counts, accelerator),
+        _joined(bias_stream(nest, mapping, accelerator), spill),
     )
-    store = c_stream(nest, mapping, accelerator)
-    compute = compute_cycles(nest, mapping, accelerator)
+    store = _joined(c_stream(nest, mapping, accelerator), spill)
+    compute = compute_cycles(part, mapping, accelerator)
     read = read_cycles(
         sum(load.beats for load in loads), sum(load.requests for load in loads), store.requests, accelerator
     )
     write = store.beats
-    cycles = latency(compute, read, write, ramps(nest, accelerator))
+    cycles = latency(compute, read, write, ramps(part, accelerator))
     return _cost(nest, mapping, accelerator, cycles, (compute, read, write), loads, store)
 
 
@@ -213,6 +216,26 @@ def c_stream(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> Str
     )
 
 
+def spill_stream(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> Stream:
+    """Partial sums on their way out, or in again, of all parts but one: rows of up to DIM sums in full width, a beat a
+    cycle (gemmini.md, DMA: full-width accumulator rows 4 cycles)."""
+    full, rest = divmod(nest.out_channels, accelerator.dim)
+    each, bus = accelerator.accumulator_bytes, accelerator.dma.bus_bytes
+    beats = full * ceil_div(accelerator.dim * each, bus) + ceil_div(rest * each, bus)
+    request = accelerator.dma.request_bytes
+    requests = full * ceil_div(accelerator.dim * each, request) + ceil_div(rest * each, request)
+    rows = (mapping.reduction_parts - 1) * nest.pixels
+    return Stream(beats=rows * beats, requests=rows * requests, bytes=rows * nest.out_channels * each)
+
+
+def _joined(first: Stream, second: Stream) -> Stream:
+    return Stream(
+        beats=first.beats + second.beats,
+        requests=first.requests + second.requests,
+        bytes=first.bytes + second.bytes,
+    )
+
+
 def _reduction_blocks(nest: ArrayNest, dim: int) -> int:
     return nest.kernel_rows * nest.kernel_columns * ceil_div(nest.in_channels, dim)
 
@@ -239,9 +262,10 @@ def _cost(
     else:
         fed_b, updates = weights * pixel_blocks(nest, tile.out_rows, tile.out_columns, joined, dim), counts.reduction
     outputs = pixels * nest.out_channels * accelerator.accumulator_bytes
+    spilled = mapping.reduction_parts - 1
     scratchpad_write = a.bytes + b.bytes
-    accumulator_write = outputs * (updates + nest.bias)
-    accumulator_read = outputs * (updates + nest.bias)
+    accumulator_write = outputs * (updates + nest.bias + spilled)
+    accumulator_read = outputs * (updates + nest.bias + spilled)
     dram = a.bytes + b.bytes + bias.bytes + store.bytes
     return Cost(
         cycles=float(cycles),

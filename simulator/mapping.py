@@ -13,15 +13,18 @@ The loops, outermost first, of a mapping with `order` "pixels_outer" ("channels_
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from model_ir.errors import InfeasibleError, InputError
 from simulator.accelerator import Accelerator, Dataflow
-from simulator.array_nest import ArrayNest
+from simulator.array_nest import ArrayNest, Repeat
 
 Order = Literal["pixels_outer", "channels_outer"]
 Placement = Literal["tile", "panel", "whole"]
+REDUCTION_PARTS = (1, 2, 3, 4)
+"""Parts that a reduction may be cut into: every part more moves all sums out and in again, in full width."""
+
 Copies = Literal[1, 2]
 """Most copies of an operand's buffer."""
 
@@ -69,6 +72,9 @@ class Mapping:
     "channels_outer"), "whole" keeps the operand of the current repeat. A buffer that is filled more than once in the
     run is double, so that the next fill overlaps the computation, unless its operand is to have a single copy: then the
     next fill follows the last use.
+
+    With `reduction_parts` the whole walk runs once for each equal part of in_channels: partial sums leave the
+    accumulator in full width and come back for the next part. Placements then hold a part of the reduction.
     """
 
     dataflow: Dataflow
@@ -79,6 +85,7 @@ class Mapping:
     a_copies: Copies = 2
     b_copies: Copies = 2
     c_copies: Copies = 2
+    reduction_parts: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,6 +234,39 @@ def dataflows(nest: ArrayNest, accelerator: Accelerator) -> tuple[Dataflow, ...]
     return tuple(dataflow for dataflow in accelerator.array.dataflows if transposes[dataflow] <= 1)
 
 
+def in_parts(nest: ArrayNest, mapping: Mapping) -> ArrayNest:
+    """`nest` as the walk over one part of its reduction, repeated for all of them; only A and B move on."""
+    if mapping.reduction_parts == 1:
+        return nest
+    part = nest.in_channels // mapping.reduction_parts
+    repeat = Repeat(
+        count=mapping.reduction_parts,
+        a_stride=part * (nest.a_stride if nest.transpose_a else 1),
+        b_stride=part * (1 if nest.transpose_b else nest.b_stride),
+        c_stride=0,
+    )
+    return replace(nest, in_channels=part, repeats=(*nest.repeats, repeat))
+
+
+def can_be_parted(nest: ArrayNest, parts: int, dim: int) -> bool:
+    """Whether the reduction of `nest` falls into equal parts of whole blocks: of one matmul, since the weights of
+    kernel positions and of repeats lie between each other."""
+    single = nest.repeat_count * nest.kernel_rows * nest.kernel_columns == 1
+    return parts in REDUCTION_PARTS and (parts == 1 or (single and nest.in_channels % (parts * dim) == 0))
+
+
+def _check_parts(nest: ArrayNest, mapping: Mapping, dim: int) -> None:
+    if not can_be_parted(nest, mapping.reduction_parts, dim):
+        raise InputError(
+            "mapping.reduction_parts", f"must cut the reduction of one matmul into equal multiples of DIM = {dim}",
+            value=mapping.reduction_parts, limit=max(REDUCTION_PARTS),
+        )  # fmt: skip
+    counts = tile_counts(nest, mapping.tile)
+    if min(counts.pixels, counts.channels) == 1:
+        # Memory does not order a load behind the store of the same bytes: other results must lie between.
+        raise InputError("mapping.reduction_parts", "both outer loops must be cut", value=mapping.tile)
+
+
 def input_taps(nest: ArrayNest, mapping: Mapping) -> tuple[int, int]:
     """Kernel rows and columns under which A's buffer holds pixels."""
     if mapping.a_placement != "tile":
@@ -253,6 +293,9 @@ def is_ragged(nest: ArrayNest, tile: Tile, dim: int) -> bool:
 
 def check_legal(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> Buffers:
     """Return the buffers of a mapping that fits; InfeasibleError says what exceeds which capacity by how much."""
+    if mapping.reduction_parts != 1:
+        _check_parts(nest, mapping, accelerator.dim)
+        return check_legal(in_parts(nest, mapping), replace(mapping, reduction_parts=1), accelerator)
     if mapping.dataflow not in accelerator.array.dataflows:
         raise InputError(f"accelerator {accelerator.name}", "dataflow not available", value=mapping.dataflow)
     if mapping.dataflow not in dataflows(nest, accelerator):

@@ -189,7 +189,8 @@ def mapping_text(mapping: Mapping) -> str:
 def _single_text(mapping: Mapping) -> str:
     copies = {"A": mapping.a_copies, "B": mapping.b_copies, "result": mapping.c_copies}
     single = [name for name, count in copies.items() if count == 1]
-    return f"; one buffer of {', '.join(single)}" if single else ""
+    spilled = f"; sums spilled between {mapping.reduction_parts} parts" if mapping.reduction_parts > 1 else ""
+    return (f"; one buffer of {', '.join(single)}" if single else "") + spilled
 
 
 def timeline_layers(runs: Sequence[LayerRun], *, also: tuple[str, ...], slowest: int) -> list[int]:

@@ -261,7 +261,7 @@ def _note_after(m, t, known, view, segment):  # type: ignore[no-untyped-def]
     """The segment has been run up to cycle `t`: remember what came of it, if that can be told."""
     state = known[STATE]
     view[READ] = m[F_READ]
-    note_state(m, t, known, view, True)
+    note_state(m, t, known, view, state >= 0)
     room = known[PAIRS_HELD] + 1 < MOST_PAIRS and known[LOG_HELD] < LOG_WORDS
     room = room and m[O_PAGES_LOGGED] < PAGES_LOGGED and m[S_LOGGED] < ENTERS_LOGGED
     if state >= 0 and known[STATE] >= 0 and room:

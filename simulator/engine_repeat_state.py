@@ -50,10 +50,12 @@ def fold(m, t, o, first, view):  # type: ignore[no-untyped-def]
     way.
     """
     view[REACH], view[EXACT] = reach(m), 1
+    # A value that is not known to the compiler: one body of every walk serves both ways.
+    out = view[EXACT] == 1
     n = fold_station(m, t, o, first, view)
-    n = walk(m, t, 0, ALWAYS, o, n, True, view)
-    n = walk_front(m, t, o, n, True, view)
-    n = _walk_units(m, t, o, n, True, view)
+    n = walk(m, t, 0, ALWAYS, o, n, out, view)
+    n = walk_front(m, t, o, n, out, view)
+    n = _walk_units(m, t, o, n, out, view)
     return n - first if view[EXACT] else np.int64(0)
 
 
@@ -64,10 +66,11 @@ def unfold(m, t, o, first, view):  # type: ignore[no-untyped-def]
     `view` holds those commands.
     """
     view[NUMBERS] = 0
+    out = view[NUMBERS] != 0
     n = unfold_station(m, t, o, first, view)
-    n = walk(m, t, 0, ALWAYS, o, n, False, view)
-    n = walk_front(m, t, o, n, False, view)
-    _walk_units(m, t, o, n, False, view)
+    n = walk(m, t, 0, ALWAYS, o, n, out, view)
+    n = walk_front(m, t, o, n, out, view)
+    _walk_units(m, t, o, n, out, view)
     # Stamps that only tell whether something happened in the cycle being visited.
     m[X_READ_TIME], m[X_FIRED], m[L_POPPED], m[V_POPPED] = PAST, PAST, PAST, PAST
     m[W_TIME], m[W_ACC_TIME], m[W_LAST_TIME], m[W_NARROW_AT] = PAST, PAST, PAST, PAST

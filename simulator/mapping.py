@@ -8,7 +8,7 @@ The loops, outermost first, of a mapping with `order` "pixels_outer" ("channels_
           for every reduction tile (kernel_rows, kernel_columns, in_channels)
             on chip: for out_channel block, kernel row, kernel column, in_channel block: preload the DIM x DIM weights,
                      for image, row, block of up to DIM columns: compute            (weight-stationary)
-          store the C tile (partial sums never leave the accumulator)
+          store the C tile (partial sums leave the accumulator only under `reduction_parts`)
 """
 
 from __future__ import annotations

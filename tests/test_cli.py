@@ -14,6 +14,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from reports.record import SCHEMA_VERSION
 from systolic.network import NetworkRequest
 from workloads.catalogue import WORKLOADS
 
@@ -81,7 +82,7 @@ def test_a_file_of_the_users_own_becomes_a_run_folder(tmp_path: Path) -> None:
     ]
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["net-gemmini"]
     header = json.loads((run / "run.json").read_text())
-    assert header["schema_version"] == 2
+    assert header["schema_version"] == SCHEMA_VERSION
     assert header["totals"]["macs"] == 2 * (16 * 16 * 8 * 27 + 80)
     assert len(next(iter(header["input_hashes"].values()))) == 64
     assert "conv" in done.stdout

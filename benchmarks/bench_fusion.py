@@ -14,10 +14,10 @@ from dataclasses import replace
 
 import msgspec
 
-from mapper.codegen import Addresses
-from mapper.codegen_normalise import Normalisation, emit_fused, emit_normalisation, emit_wide
-from mapper.fused_mapping import fused_mapping
-from mapper.fusion_pairs import compare_pair
+from mapper.across_layers.fused_mapping import fused_mapping
+from mapper.across_layers.fusion_pairs import compare_pair
+from mapper.codegen.emit import Addresses
+from mapper.codegen.normalise import Normalisation, emit_fused, emit_normalisation, emit_wide
 from mapper.heuristic import heuristic
 from simulator.accelerator import Accelerator
 from simulator.accelerator_file import load_accelerator

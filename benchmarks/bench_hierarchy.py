@@ -10,10 +10,10 @@ from statistics import median
 from time import process_time
 from typing import cast
 
-from mapper.hierarchy_integer_program import solve_on_hierarchy
+from mapper.hierarchy.integer_program import solve_on_hierarchy
 from mapper.solve import Objective, SolverName
-from simulator.hierarchy_file import load_hierarchy
-from simulator.hierarchy_nest import tensor_nest
+from simulator.hierarchy.file import load_hierarchy
+from simulator.hierarchy.nest import tensor_nest
 from tests.hierarchy_cases import convolution, matmul
 
 LAYERS = {

@@ -9,9 +9,9 @@ from __future__ import annotations
 import sys
 import time
 
+from mapper.across_layers.menu import MenuOptions
+from mapper.across_layers.plan import PlanOptions, plan_network
 from mapper.lower import lower
-from mapper.network_menu import MenuOptions
-from mapper.network_plan import PlanOptions, plan_network
 from simulator.accelerator_file import load_accelerator
 from systolic.pipeline import prepare
 from workloads.catalogue import build

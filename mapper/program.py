@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mapper.codegen import CHUNK_COMMANDS, Addresses, emit, emit_chunks
+from mapper.codegen.emit import CHUNK_COMMANDS, Addresses, emit, emit_chunks
 from mapper.lower import Layer, ResidualAdd
 from mapper.residual_add import emit_residual_add
 from simulator.accelerator import Accelerator
@@ -78,7 +78,7 @@ def layer_programs(
 
 
 def layer_program(layer: Layer, mapping: Mapping | None, accelerator: Accelerator) -> Program:
-    """As `layer_programs`, in one piece; InputError for more commands than `mapper.codegen.emit` takes."""
+    """As `layer_programs`, in one piece; InputError for more commands than `mapper.codegen.emit.emit` takes."""
     if isinstance(layer.work, ResidualAdd):
         return _residual_add(layer, layer.work, accelerator)
     nest, chosen = _work(layer, mapping)

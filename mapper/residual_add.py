@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mapper.codegen import ACTIVATIONS, Activation, Addresses
+from mapper.codegen.emit import ACTIVATIONS, Activation, Addresses
 from model_ir.errors import InputError
 from simulator import isa
 from simulator.accelerator import Accelerator

@@ -16,8 +16,9 @@ COMPILED_FILES = (
     "loop_conv_check.py",
     "functional*.py",
     "normaliser.py",
-    "engine_*.py",
     "memory_state.py",
+    "cycle_level/*.py",
+    "skipping/*.py",
 )
 
 
@@ -27,8 +28,8 @@ def drop_stale_indexes() -> int:
     sources = [path for pattern in COMPILED_FILES for path in package.glob(pattern)]
     newest = max(path.stat().st_mtime for path in sources)
     removed = 0
-    for folder in _cache_folders(package):
-        for source in sources:
+    for source in sources:
+        for folder in _cache_folders(source.parent):
             for index in folder.glob(f"{source.stem}.*.nbi"):
                 try:
                     if index.stat().st_mtime < newest:
@@ -40,11 +41,11 @@ def drop_stale_indexes() -> int:
     return removed
 
 
-def _cache_folders(package: Path) -> Iterator[Path]:
-    """Where numba keeps what it compiled of a package: beside it, in the folder named by NUMBA_CACHE_DIR or, where the
-    package may not be written, in the user's cache; in the last two under the package's name and a hash of its path."""
+def _cache_folders(folder: Path) -> Iterator[Path]:
+    """Where numba keeps what it compiled of a folder: beside it, in the folder named by NUMBA_CACHE_DIR or, where the
+    folder may not be written, in the user's cache; in the last two under the folder's name and a hash of its path."""
     from numba.misc.appdirs import AppDirs
 
-    yield package / "__pycache__"
+    yield folder / "__pycache__"
     elsewhere = os.environ.get("NUMBA_CACHE_DIR") or AppDirs(appname="numba", appauthor=False).user_cache_dir
-    yield from Path(elsewhere).glob(f"{package.name}_*/")
+    yield from Path(elsewhere).glob(f"{folder.name}_*/")

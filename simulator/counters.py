@@ -1,7 +1,7 @@
 """Gemmini's hardware counters by the names its C library knows them by: which there are, and what each counts.
 
 Source of names and numbers: CounterFile.scala, objects CounterEvent and CounterExternal (gemmini_counter.h of the C
-library repeats them as COUNTER_*). Nouns only; `engine_counters` reads the values out of a finished run.
+library repeats them as COUNTER_*). Nouns only; `cycle_level.counters` reads the values out of a finished run.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 `functional`'s.
 
 The units are those of Gemmini's RTL (ucb-bar/gemmini at 8c3f992), each with its queues and registers: front end and
-reservation station (`engine_front`), load path (`engine_load`), execute controller and mesh (`engine_decide`,
-`engine_execute`), store path (`engine_store`), driven by one clock (`engine_kernel`) that skips the cycles in which
-nothing can happen.
+reservation station (`cycle_level.front`), load path (`cycle_level.load`), execute controller and mesh
+(`cycle_level.decide`, `cycle_level.execute`), store path (`cycle_level.store`), driven by one clock
+(`cycle_level.kernel`) that skips the cycles in which nothing can happen.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from model_ir.errors import InputError
 from simulator.accelerator import Accelerator, Memory
 from simulator.command_check import check_next, new_check
 from simulator.cost import STALL_CAUSES, MemoryActivity, Result, Trace
-from simulator.engine_counters import counters_of
-from simulator.engine_front import queue_of
-from simulator.engine_kernel import DONE, PAUSED, run, start
-from simulator.engine_limits import check_machine
-from simulator.engine_window import pieces
+from simulator.cycle_level.counters import counters_of
+from simulator.cycle_level.front import queue_of
+from simulator.cycle_level.kernel import DONE, PAUSED, run, start
+from simulator.cycle_level.limits import check_machine
+from simulator.cycle_level.window import pieces
 from simulator.memory_state import M_FETCHED, M_HITS, M_MISSED, M_ROW_HITS, M_ROW_MISSES, M_WRITTEN_BACK, new_memory
 from simulator.program import Program
 
 # isort: off
-from simulator.engine_state import (
+from simulator.cycle_level.state import (
     F_BASE, F_MORE, NEVER, NORMALISER, NU_ROWS, N_ACC_READ, N_ACC_WRITE, N_SP_READ, N_SP_WRITE, R_BEATS, R_BYTES,
     R_REQUESTS, STALLS, V_BEATS, V_BYTES, V_REQUESTS, X_BUSY, X_MACS, new_machine,
 )  # fmt: skip
@@ -43,7 +43,7 @@ Advance = Callable[
     tuple[int, int],
 ]
 """Runs (machine, memory, from cycle, intervals, commands, their cycles of acceptance) until it needs more commands or
-ends; returns as `engine_kernel.run`."""
+ends; returns as `cycle_level.kernel.run`."""
 
 
 def _trace_of(intervals: npt.NDArray[np.int64], units: npt.NDArray[np.int8], span: tuple[int, int]) -> Trace:
@@ -72,7 +72,7 @@ def in_full(
     words: Words,
     accepted: npt.NDArray[np.int64],
 ) -> tuple[int, int]:
-    """Advance a machine cycle by cycle, whatever it repeats; returns as `engine_kernel.run`."""
+    """Advance a machine cycle by cycle, whatever it repeats; returns as `cycle_level.kernel.run`."""
     cycles, end = run(m, memory, t, NEVER, intervals, *words, accepted)
     return int(cycles), int(end)
 

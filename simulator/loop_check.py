@@ -20,7 +20,7 @@ from simulator.command_rules import (
     OK,
     TRANSPOSE,
 )
-from simulator.engine_compile import bits
+from simulator.cycle_level.compile import bits
 
 LOOP_SLOT, LOOP_BOUNDED, LOOP_WORDS, _, LOOP_CHECK_SIZE = range(5)
 """State: which of the two loops is configured next, which have bounds (one bit each), and their bounds."""

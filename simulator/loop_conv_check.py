@@ -21,7 +21,7 @@ from simulator.command_rules import (
     OK,
     TRANSPOSE,
 )
-from simulator.engine_compile import bits
+from simulator.cycle_level.compile import bits
 
 CONV_SLOT, CONV_GIVEN, _, CONV_WORDS = range(4)
 """State: which of the two loops is configured next, which configurations each was given (one bit each), their words."""

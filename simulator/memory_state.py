@@ -1,6 +1,6 @@
 """The state of what lies behind the DMA: one flat int64 array, every slot of it named here. No behaviour.
 
-Apart from a machine's own state (`engine_state`), because several machines may share one memory. Cycles are the
+Apart from a machine's own state (`cycle_level.state`), because several machines may share one memory. Cycles are the
 machines': 0 is the cycle in which they accept their first commands.
 """
 

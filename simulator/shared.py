@@ -16,12 +16,12 @@ from model_ir.errors import InputError
 from simulator.accelerator import Accelerator, Memory
 from simulator.command_check import check_next, new_check
 from simulator.cost import Result
+from simulator.cycle_level.kernel import DONE, PAUSED, start
+from simulator.cycle_level.limits import check_machine
+from simulator.cycle_level.shared import take_turns
+from simulator.cycle_level.state import F_BASE, F_MORE, NEVER, P_MEMORY_KIND, P_MEMORY_PORT, new_machine
+from simulator.cycle_level.window import pieces
 from simulator.engine import Words, activity_of, result_of
-from simulator.engine_kernel import DONE, PAUSED, start
-from simulator.engine_limits import check_machine
-from simulator.engine_shared import take_turns
-from simulator.engine_state import F_BASE, F_MORE, NEVER, P_MEMORY_KIND, P_MEMORY_PORT, new_machine
-from simulator.engine_window import pieces
 from simulator.memory_state import M_KIND, new_memory
 from simulator.program import Program
 

@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from model_ir.errors import InputError
-from simulator.engine_kernel import DONE, ON_COMMAND, ON_DRAIN, PAUSED, REACHED, run
-from simulator.engine_state import F_MORE, NEVER
+from simulator.cycle_level.kernel import DONE, ON_COMMAND, ON_DRAIN, PAUSED, REACHED, run
+from simulator.cycle_level.state import F_MORE, NEVER
 
 # isort: off
-from simulator.engine_trace import (
+from simulator.cycle_level.trace import (
     A_SIZE, B_SIZE, C_SIZE, N_CAUSE, N_SAMPLES, N_SINCE, N_SIZE, N_SPANS, N_STALLS, UNKNOWN, cut_stalls, note_cause,
     observe, sample,
 )  # fmt: skip
@@ -117,7 +117,7 @@ class Watcher:
         words: tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64]],
         accepted: npt.NDArray[np.int64],
     ) -> tuple[int, int]:
-        """Run until the stream pauses or ends, as `engine_kernel.run` does; (cycle, how it ended)."""
+        """Run until the stream pauses or ends, as `cycle_level.kernel.run` does; (cycle, how it ended)."""
         if self.done and self._stop:
             return t, PAUSED if m[F_MORE] else DONE
         end = REACHED

@@ -1,7 +1,7 @@
 """loop_conv_ws as the plain commands Gemmini's LoopConv.scala emits for it (ucb-bar/gemmini at 8c3f992).
 
 The order here is one that gives the right values when commands take effect one after the other: loads of bias, input
-and weights, then all computes, then all stores, each group in the order of its state machine. `engine_loop_conv`
+and weights, then all computes, then all stores, each group in the order of its state machine. `cycle_level.loop_conv`
 interleaves them as the RTL does.
 """
 

@@ -2,7 +2,7 @@
 
 The order here is one that gives the right values when commands take effect one after the other: all loads, then all
 computes, then all stores, each group in the order of its state machine. The RTL interleaves the groups as its
-reservation station has room; `engine_loop_matmul` does so with its timing.
+reservation station has room; `cycle_level.loop_matmul` does so with its timing.
 """
 
 from __future__ import annotations

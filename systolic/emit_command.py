@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mapper.gemmini_c import Emitted, c_file, emitted_layer, host_header
+from mapper.gemmini_c.c_file import Emitted, c_file, emitted_layer, host_header
 from model_ir.errors import InputError
 from simulator.accelerator_file import load_accelerator
 from systolic.layer_request import graph_and_layer

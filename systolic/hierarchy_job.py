@@ -9,16 +9,16 @@ from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
-from mapper.hierarchy_integer_program import solve_on_hierarchy
+from mapper.hierarchy.integer_program import solve_on_hierarchy
 from mapper.solve import Objective, Solve, SolverName
 from model_ir.errors import InputError
 from model_ir.passes.pipeline import run_passes
-from simulator.hierarchy import Hierarchy
-from simulator.hierarchy_cost import HierarchyCost
-from simulator.hierarchy_dataflow import dataflow
-from simulator.hierarchy_file import load_hierarchy
-from simulator.hierarchy_mapping import HierarchyMapping
-from simulator.hierarchy_nest import TensorNest, tensor_nest
+from simulator.hierarchy.cost import HierarchyCost
+from simulator.hierarchy.dataflow import dataflow
+from simulator.hierarchy.description import Hierarchy
+from simulator.hierarchy.file import load_hierarchy
+from simulator.hierarchy.mapping import HierarchyMapping
+from simulator.hierarchy.nest import TensorNest, tensor_nest
 from systolic.layer_request import graph_of_sizes, is_sizes
 from systolic.network import NetworkRequest, load_network
 

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from reports.units import byte_size, percent, si
-from simulator.hierarchy import Hierarchy
-from simulator.hierarchy_text import loop_text
+from simulator.hierarchy.description import Hierarchy
+from simulator.hierarchy.text import loop_text
 from systolic.hierarchy_job import HierarchyRequest, HierarchyRun, layer_rows, map_onto_hierarchy
 from systolic.show import print_json
 from systolic.terminal import stage_progress

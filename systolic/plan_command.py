@@ -10,15 +10,15 @@ from pathlib import Path
 
 import msgspec
 
+from mapper.across_layers.fusions import ATTENTION, DEPTHWISE
+from mapper.across_layers.menu import MenuOptions
+from mapper.across_layers.plan import Group, NetworkPlan, PlanOptions, plan_network
+from mapper.across_layers.plan_arrays import HOST, arrays_of_plan
+from mapper.across_layers.plan_recomputation import recompute_network
+from mapper.across_layers.recomputation import Rematerialisation
+from mapper.across_layers.rematerialisation import Node, peaks_of
+from mapper.across_layers.several_arrays import BANDWIDTH, ArraysSchedule
 from mapper.lower import Layer, lower
-from mapper.network_arrays import HOST, arrays_of_plan
-from mapper.network_fusions import ATTENTION, DEPTHWISE
-from mapper.network_menu import MenuOptions
-from mapper.network_plan import Group, NetworkPlan, PlanOptions, plan_network
-from mapper.network_recomputation import recompute_network
-from mapper.recomputation import Rematerialisation
-from mapper.rematerialisation import Node, peaks_of
-from mapper.several_arrays import BANDWIDTH, ArraysSchedule
 from mapper.solve import Objective, Solve
 from model_ir.errors import InfeasibleError, InputError
 from model_ir.graph import Graph

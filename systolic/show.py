@@ -15,7 +15,7 @@ from rich.text import Text
 from reports.units import percent, printable
 
 if TYPE_CHECKING:
-    from mapper.gemmini_c import Emitted
+    from mapper.gemmini_c.c_file import Emitted
     from mapper.lower import Layer
     from mapper.schedule import Scheduled
     from mapper.value_check import ValueCheck

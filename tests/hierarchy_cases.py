@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from model_ir.loop_nest import Access, AffineIndex, LoopNest
 from model_ir.precision import INT8, INT32
-from simulator.hierarchy import ROLES, Hierarchy, Level, SpatialAxis, WordBits
-from simulator.hierarchy_mapping import HierarchyMapping, LevelMapping, SpatialLoop, TemporalLoop
-from simulator.hierarchy_nest import TensorNest
+from simulator.hierarchy.description import ROLES, Hierarchy, Level, SpatialAxis, WordBits
+from simulator.hierarchy.mapping import HierarchyMapping, LevelMapping, SpatialLoop, TemporalLoop
+from simulator.hierarchy.nest import TensorNest
 
 
 def at(*terms: str | tuple[str, int], offset: int = 0) -> AffineIndex:

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from mapping_strategies import MACHINES, NESTS, legal_mappings, operand_sizes, oracle
 
-from mapper.codegen import Addresses, emit, emit_chunks
+from mapper.codegen.emit import Addresses, emit, emit_chunks
 from mapper.program import addresses_of
 from model_ir.errors import InputError
 from simulator import isa

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from nest_cases import matmul
 from test_normaliser import plain_layer_norm, plain_softmax
 
-from mapper.codegen import Addresses
-from mapper.codegen_normalise import Normalisation, emit_fused, emit_normalisation, emit_wide
-from mapper.fused_mapping import fused_mapping
+from mapper.across_layers.fused_mapping import fused_mapping
+from mapper.codegen.emit import Addresses
+from mapper.codegen.normalise import Normalisation, emit_fused, emit_normalisation, emit_wide
 from mapper.heuristic import heuristic
 from model_ir.errors import InputError
 from simulator import isa

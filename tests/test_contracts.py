@@ -51,8 +51,8 @@ def test_replay_is_the_package_s_own_verb() -> None:
 
 
 def test_every_slot_of_the_engines_state_has_a_name_of_its_own() -> None:
-    for name in ("engine_state", "engine_conv_state"):
-        body = ast.parse((ROOT / "simulator" / f"{name}.py").read_text()).body
+    for name in ("state", "conv_state"):
+        body = ast.parse((ROOT / "simulator" / "cycle_level" / f"{name}.py").read_text()).body
         targets = [target for statement in body if isinstance(statement, ast.Assign) for target in statement.targets]
         names = [node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)]
         slots = [name for name in names if name.isupper()]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from mapper.codegen import emit
+from mapper.codegen.emit import emit
 from mapper.program import addresses_of
 from model_ir.errors import InfeasibleError, InputError
 from model_ir.loop_nest import Access, AffineIndex, LoopNest

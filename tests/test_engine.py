@@ -14,9 +14,9 @@ from model_ir.errors import InputError
 from simulator import compile_cache, isa
 from simulator.accelerator import Memory
 from simulator.cost import STALL_CAUSES
+from simulator.cycle_level.kernel import DONE, REACHED, run, start
+from simulator.cycle_level.state import new_machine
 from simulator.engine import simulate
-from simulator.engine_kernel import DONE, REACHED, run, start
-from simulator.engine_state import new_machine
 from simulator.memory_state import new_memory
 from simulator.raw_commands import replay
 from simulator.serial import serial_cycles
@@ -224,16 +224,17 @@ def test_an_impossible_memory_is_refused():
 @pytest.mark.parametrize("beside", [True, False])
 def test_indexes_older_than_a_compiled_source_are_dropped(tmp_path, monkeypatch, beside):
     package = tmp_path / "simulator"
-    cache = package / "__pycache__" if beside else tmp_path / "cache" / "simulator_1f2e"
-    package.mkdir()
+    units = package / "cycle_level"
+    cache = units / "__pycache__" if beside else tmp_path / "cache" / "cycle_level_1f2e"
+    units.mkdir(parents=True)
     cache.mkdir(parents=True)
-    for name, age in (("engine_front.py", 100), ("engine_load.py", 50)):
-        (package / name).touch()
-        os.utime(package / name, (1000 - age, 1000 - age))
-    for name, stamp in (("engine_front.f-1.py311.nbi", 920), ("engine_load.f-1.py311.nbi", 960)):
+    for path, age in ((units / "front.py", 100), (package / "normaliser.py", 50)):
+        path.touch()
+        os.utime(path, (1000 - age, 1000 - age))
+    for name, stamp in (("front.f-1.py311.nbi", 920), ("front.g-1.py311.nbi", 960)):
         (cache / name).touch()
         os.utime(cache / name, (stamp, stamp))
     monkeypatch.setattr(compile_cache, "__file__", str(package / "compile_cache.py"))
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
     assert compile_cache.drop_stale_indexes() == 1
-    assert [path.name for path in cache.iterdir()] == ["engine_load.f-1.py311.nbi"]
+    assert [path.name for path in cache.iterdir()] == ["front.g-1.py311.nbi"]

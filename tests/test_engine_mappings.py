@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mapping_strategies import MACHINES, NESTS, legal_mappings, machine
 from nest_cases import GEMMINI, RESNET50
 
-from mapper.codegen import emit, emit_chunks
+from mapper.codegen.emit import emit, emit_chunks
 from mapper.heuristic import heuristic
 from mapper.program import addresses_of
 from model_ir.errors import InputError

@@ -15,8 +15,8 @@ from model_ir.errors import InputError
 from simulator.accelerator import Cache, Memory
 from simulator.accelerator_file import load_accelerator
 from simulator.accelerator_limits import violations
+from simulator.cycle_level.memory import accept, answer
 from simulator.engine import simulate
-from simulator.engine_memory import accept, answer
 from simulator.isa import program_of
 from simulator.memory_state import (
     M_FETCHED,

@@ -18,7 +18,7 @@ from mapping_strategies import machine
 from nest_cases import convolution, matmul
 from simulator_programs import BASE, gemmini
 
-from mapper.codegen import emit
+from mapper.codegen.emit import emit
 from mapper.heuristic import heuristic
 from mapper.program import addresses_of
 from model_ir.errors import InputError

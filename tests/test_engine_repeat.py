@@ -13,16 +13,17 @@ from nest_cases import GEMMINI, RESNET50
 from simulator_programs import BASE, tiled_matmul
 from test_engine_mappings import SIZES, cut
 
-from mapper.codegen import emit, emit_chunks
+from mapper.codegen.emit import emit, emit_chunks
 from mapper.heuristic import heuristic
 from mapper.program import addresses_of
-from simulator import engine_repeat_kinds as kinds
-from simulator import engine_state, isa
+from simulator import isa
 from simulator.accelerator import Memory
+from simulator.cycle_level import state as engine_state
 from simulator.engine import in_full, simulate
-from simulator.engine_repeat_table import COUNTERS
 from simulator.program import Program
-from simulator.skipping import Skipper
+from simulator.skipping import kinds
+from simulator.skipping.skipper import Skipper
+from simulator.skipping.table import COUNTERS
 
 MEMORIES = st.builds(
     Memory, latency_cycles=st.sampled_from((1, 15, 47, 300)), cycles_per_beat=st.sampled_from((1, 2, 5))
@@ -113,7 +114,7 @@ def test_nothing_is_skipped_from_the_first_loop_command_on():
 
 
 def slots_and_fields():
-    """Names of engine_state's slots (46 to 703), and by letter its fields of records."""
+    """Names of the state's slots (46 to 703), and by letter its fields of records."""
     slots, fields = {}, {}
     for name, value in vars(engine_state).items():
         letter, _, rest = name.partition("_")

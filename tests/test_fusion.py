@@ -10,9 +10,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from nest_cases import machine, machines, mappings, matmul, nests
 
+from mapper.across_layers.fused_mapping import fused_mapping
+from mapper.across_layers.fusion_pairs import FusionPair, compare_pair
 from mapper.exhaustive import legal_mappings
-from mapper.fused_mapping import fused_mapping
-from mapper.fusion_pairs import FusionPair, compare_pair
 from mapper.lower import Layer
 from model_ir.errors import InfeasibleError, InputError
 from simulator.accelerator import Accelerator

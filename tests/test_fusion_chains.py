@@ -9,8 +9,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from nest_cases import convolution, machine, matmul
 
-from mapper.fused_attention import fused_attention
-from mapper.fused_depthwise import fused_depthwise
+from mapper.across_layers.fused_attention import fused_attention
+from mapper.across_layers.fused_depthwise import fused_depthwise
 from model_ir.errors import InfeasibleError, InputError
 from simulator.accelerator import Accelerator
 from simulator.accelerator_file import load_accelerator

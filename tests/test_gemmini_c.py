@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from mapping_strategies import legal_mappings, machine
 from test_cli import assert_refused, small_cnn, systolic
 
-from mapper import gemmini_c
-from mapper.gemmini_c import c_file, emitted_layer, host_header
-from mapper.gemmini_c_loops import Loop, Step, fields_of, rolled, size, unrolled
-from mapper.gemmini_c_operands import drawn, operands_of
+from mapper.gemmini_c import c_file as gemmini_c
+from mapper.gemmini_c.c_file import c_file, emitted_layer, host_header
+from mapper.gemmini_c.loops import Loop, Step, fields_of, rolled, size, unrolled
+from mapper.gemmini_c.operands import drawn, operands_of
 from mapper.heuristic import heuristic
 from mapper.lower import Layer, ResidualAdd
 from mapper.value_check import nest_values

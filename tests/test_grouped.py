@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mapping_strategies import MACHINES
 
-from mapper.codegen import Addresses, emit
+from mapper.codegen.emit import Addresses, emit
 from mapper.grouped import block_diagonal, pack_groups
 from mapper.heuristic import heuristic
 from mapper.lower import lower

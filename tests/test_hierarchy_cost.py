@@ -10,9 +10,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from model_ir.errors import InputError
-from simulator.hierarchy import ROLES, Hierarchy, Level, Role, WordBits
-from simulator.hierarchy_cost import HierarchyCost, Traffic, hierarchy_cost
-from simulator.hierarchy_mapping import (
+from simulator.hierarchy.cost import HierarchyCost, Traffic, hierarchy_cost
+from simulator.hierarchy.description import ROLES, Hierarchy, Level, Role, WordBits
+from simulator.hierarchy.mapping import (
     HierarchyMapping,
     LevelMapping,
     TemporalLoop,
@@ -21,8 +21,8 @@ from simulator.hierarchy_mapping import (
     tile_elements,
     tile_extents,
 )
-from simulator.hierarchy_nest import TensorNest, tensor_nest
-from simulator.hierarchy_walk import walk
+from simulator.hierarchy.nest import TensorNest, tensor_nest
+from simulator.hierarchy.walk import walk
 from tests.hierarchy_cases import machines, mappings, matmul, small_nests, windows
 
 Case = tuple[TensorNest, HierarchyMapping, Hierarchy]

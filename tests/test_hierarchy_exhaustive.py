@@ -5,14 +5,14 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from mapper.hierarchy_exhaustive import hierarchy_exhaustive
-from mapper.hierarchy_space import legal_hierarchy_mappings
+from mapper.hierarchy.exhaustive import hierarchy_exhaustive
+from mapper.hierarchy.space import legal_hierarchy_mappings
 from mapper.solve import Objective
 from model_ir.errors import InputError
-from simulator.hierarchy import ROLES, Hierarchy, Level, SpatialAxis, WordBits
-from simulator.hierarchy_cost import hierarchy_cost
-from simulator.hierarchy_dataflow import DATAFLOWS
-from simulator.hierarchy_nest import TensorNest, tensor_nest
+from simulator.hierarchy.cost import hierarchy_cost
+from simulator.hierarchy.dataflow import DATAFLOWS
+from simulator.hierarchy.description import ROLES, Hierarchy, Level, SpatialAxis, WordBits
+from simulator.hierarchy.nest import TensorNest, tensor_nest
 from tests.hierarchy_cases import convolution, matmul
 
 replace = msgspec.structs.replace

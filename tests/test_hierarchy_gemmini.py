@@ -6,18 +6,18 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from mapper.codegen import emit
-from mapper.hierarchy_bound import lower_bound
+from mapper.codegen.emit import emit
+from mapper.hierarchy.bound import lower_bound
 from mapper.program import addresses_of
 from model_ir.errors import InfeasibleError, InputError
 from model_ir.loop_nest import LoopNest
 from simulator.accelerator_file import load_accelerator
 from simulator.analytical import analytical
 from simulator.engine import simulate
-from simulator.hierarchy_cost import hierarchy_cost
-from simulator.hierarchy_file import load_hierarchy
-from simulator.hierarchy_mapping import HierarchyMapping, LevelMapping, SpatialLoop, TemporalLoop
-from simulator.hierarchy_nest import tensor_nest
+from simulator.hierarchy.cost import hierarchy_cost
+from simulator.hierarchy.file import load_hierarchy
+from simulator.hierarchy.mapping import HierarchyMapping, LevelMapping, SpatialLoop, TemporalLoop
+from simulator.hierarchy.nest import tensor_nest
 from simulator.mapping import Mapping, Order, Tile
 from simulator.nest_view import array_nest
 from tests.hierarchy_cases import convolution, matmul

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from model_ir.errors import InfeasibleError, InputError
-from simulator.hierarchy_dataflow import DATAFLOWS, dataflow, obeys
-from simulator.hierarchy_file import hierarchy_names, load_hierarchy
-from simulator.hierarchy_mapping import (
+from simulator.hierarchy.dataflow import DATAFLOWS, dataflow, obeys
+from simulator.hierarchy.file import hierarchy_names, load_hierarchy
+from simulator.hierarchy.mapping import (
     HierarchyMapping,
     LevelMapping,
     SpatialLoop,
@@ -16,8 +16,8 @@ from simulator.hierarchy_mapping import (
     tile_elements,
     tile_extents,
 )
-from simulator.hierarchy_nest import tensor_nest
-from simulator.hierarchy_text import loop_text
+from simulator.hierarchy.nest import tensor_nest
+from simulator.hierarchy.text import loop_text
 from tests.hierarchy_cases import access, at, convolution, mac, matmul
 
 MACHINE = """

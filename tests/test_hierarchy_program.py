@@ -11,18 +11,18 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from mapper.hierarchy_integer_program import solve_on_hierarchy
-from mapper.hierarchy_objective import compared
-from mapper.hierarchy_space import legal_hierarchy_mappings
-from mapper.hierarchy_tables import fetched, held, sizes_of
+from mapper.hierarchy.integer_program import solve_on_hierarchy
+from mapper.hierarchy.objective import compared
+from mapper.hierarchy.space import legal_hierarchy_mappings
+from mapper.hierarchy.tables import fetched, held, sizes_of
 from mapper.solve import Objective, SolverName
 from model_ir.errors import InfeasibleError, InputError
-from simulator.hierarchy import Hierarchy
-from simulator.hierarchy_cost import hierarchy_cost
-from simulator.hierarchy_dataflow import dataflow, obeys
-from simulator.hierarchy_file import load_hierarchy
-from simulator.hierarchy_mapping import check_legal
-from simulator.hierarchy_nest import TensorAxis, TensorNest, tensor_nest
+from simulator.hierarchy.cost import hierarchy_cost
+from simulator.hierarchy.dataflow import dataflow, obeys
+from simulator.hierarchy.description import Hierarchy
+from simulator.hierarchy.file import load_hierarchy
+from simulator.hierarchy.mapping import check_legal
+from simulator.hierarchy.nest import TensorAxis, TensorNest, tensor_nest
 from tests.hierarchy_cases import convolution, machines, matmul, small_nests
 
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)

@@ -7,14 +7,14 @@ from math import prod
 
 import pytest
 
-from mapper.hierarchy_search import hierarchy_search
+from mapper.hierarchy.search import hierarchy_search
 from model_ir.loop_nest import LoopNest
-from simulator.hierarchy import ROLES
-from simulator.hierarchy_cost import hierarchy_cost
-from simulator.hierarchy_dataflow import dataflow, obeys
-from simulator.hierarchy_file import load_hierarchy
-from simulator.hierarchy_mapping import HierarchyMapping, LevelMapping, SpatialLoop, TemporalLoop, check_legal
-from simulator.hierarchy_nest import tensor_nest
+from simulator.hierarchy.cost import hierarchy_cost
+from simulator.hierarchy.dataflow import dataflow, obeys
+from simulator.hierarchy.description import ROLES
+from simulator.hierarchy.file import load_hierarchy
+from simulator.hierarchy.mapping import HierarchyMapping, LevelMapping, SpatialLoop, TemporalLoop, check_legal
+from simulator.hierarchy.nest import tensor_nest
 from tests.hierarchy_cases import convolution, matmul
 
 

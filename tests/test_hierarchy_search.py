@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from mapper.hierarchy_bound import lower_bound
-from mapper.hierarchy_exhaustive import hierarchy_exhaustive
-from mapper.hierarchy_objective import compared
-from mapper.hierarchy_search import hierarchy_search
+from mapper.hierarchy.bound import lower_bound
+from mapper.hierarchy.exhaustive import hierarchy_exhaustive
+from mapper.hierarchy.objective import compared
+from mapper.hierarchy.search import hierarchy_search
 from mapper.solve import Objective
 from model_ir.loop_nest import LoopNest
-from simulator.hierarchy_cost import hierarchy_cost
-from simulator.hierarchy_dataflow import DATAFLOWS, dataflow, obeys
-from simulator.hierarchy_file import hierarchy_names, load_hierarchy
-from simulator.hierarchy_mapping import check_legal
-from simulator.hierarchy_nest import TensorNest, tensor_nest
+from simulator.hierarchy.cost import hierarchy_cost
+from simulator.hierarchy.dataflow import DATAFLOWS, dataflow, obeys
+from simulator.hierarchy.file import hierarchy_names, load_hierarchy
+from simulator.hierarchy.mapping import check_legal
+from simulator.hierarchy.nest import TensorNest, tensor_nest
 from tests.hierarchy_cases import convolution, matmul
 from tests.test_hierarchy_exhaustive import MACHINE, NESTS, OBJECTIVES
 

@@ -6,13 +6,13 @@ from itertools import pairwise
 
 import pytest
 
+from mapper.across_layers.menu import MenuOptions
+from mapper.across_layers.plan import NetworkPlan, PlanOptions, plan_network
+from mapper.across_layers.plan_arrays import HOST, arrays_of_plan
+from mapper.across_layers.plan_recomputation import nodes_of, recompute_network
+from mapper.across_layers.rematerialisation import peak_of
+from mapper.across_layers.several_arrays import BANDWIDTH
 from mapper.lower import lower
-from mapper.network_arrays import HOST, arrays_of_plan
-from mapper.network_menu import MenuOptions
-from mapper.network_plan import NetworkPlan, PlanOptions, plan_network
-from mapper.network_recomputation import nodes_of, recompute_network
-from mapper.rematerialisation import peak_of
-from mapper.several_arrays import BANDWIDTH
 from model_ir.builder import GraphBuilder
 from model_ir.errors import InfeasibleError, InputError
 from model_ir.graph import Graph

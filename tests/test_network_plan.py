@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nest_cases import machine
 
+from mapper.across_layers.exhaustive import network_exhaustive
+from mapper.across_layers.menu import MenuOptions
+from mapper.across_layers.plan import NetworkPlan, PlanOptions, offered, plan_network
+from mapper.across_layers.problem import conflict_of
+from mapper.across_layers.program import solve_network
+from mapper.across_layers.residences import possible_stays
+from mapper.across_layers.steps import steps_of
 from mapper.lower import lower
-from mapper.network_exhaustive import network_exhaustive
-from mapper.network_menu import MenuOptions
-from mapper.network_plan import NetworkPlan, PlanOptions, offered, plan_network
-from mapper.network_problem import conflict_of
-from mapper.network_program import solve_network
-from mapper.network_residences import possible_stays
-from mapper.network_steps import steps_of
 from model_ir.builder import GraphBuilder
 from model_ir.errors import InputError
 from model_ir.graph import Graph

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mapper.network_exhaustive import network_exhaustive
-from mapper.network_problem import MEMORIES, Choice, NetworkProblem, Residence, check_problem, conflict_of
-from mapper.network_program import solve_network
+from mapper.across_layers.exhaustive import network_exhaustive
+from mapper.across_layers.problem import MEMORIES, Choice, NetworkProblem, Residence, check_problem, conflict_of
+from mapper.across_layers.program import solve_network
 from model_ir.errors import InfeasibleError, InputError
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mapper.recomputation import Rematerialisation, rematerialise
-from mapper.rematerialisation import Node, Stage, cost_of, paged, peak_of
+from mapper.across_layers.recomputation import Rematerialisation, rematerialise
+from mapper.across_layers.rematerialisation import Node, Stage, cost_of, paged, peak_of
 from model_ir.errors import InfeasibleError, InputError
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mapping_strategies import MACHINES
 
-from mapper.codegen import Addresses
+from mapper.codegen.emit import Addresses
 from mapper.residual_add import Scales, emit_residual_add
 from model_ir.errors import InputError
 from simulator.functional import execute

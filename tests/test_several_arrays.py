@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mapper.several_arrays import BANDWIDTH, ArraysSchedule, Mode, Task, bounds_of, list_schedule, schedule_arrays
+from mapper.across_layers.several_arrays import (
+    BANDWIDTH,
+    ArraysSchedule,
+    Mode,
+    Task,
+    bounds_of,
+    list_schedule,
+    schedule_arrays,
+)
 from model_ir.errors import InputError
 
 

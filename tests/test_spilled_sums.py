@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from mapper.codegen import emit
+from mapper.codegen.emit import emit
 from mapper.integer_program import solve
 from mapper.lower import Layer, lower
 from mapper.program import BASE_ADDRESS, addresses_of, operand_elements

@@ -1,0 +1,1 @@
+"""From a mapping to Gemmini's commands."""

@@ -1,0 +1,1 @@
+"""The chosen schedule as a C program for a real Gemmini."""

@@ -1,0 +1,1 @@
+"""Mapping one loop nest onto any memory hierarchy: integer program with proof, search, enumeration."""

@@ -1,41 +1,32 @@
-"""Mapping-space studies as one HTML page that stands alone, made as the report of a run is (`reports.page`)."""
+"""Mapping-space studies as one HTML page that stands alone."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from string import Template
 
 from reports.mapspace import PJ, MapspaceStudy, spreads_of
 from reports.mapspace_figures import distribution_figure, near_optimum_figure, plane_figure
 from reports.mapspace_published import REASONS, SOURCE
-from reports.page import POLICY, asset, json_for_html, script_hashes
+from reports.page_frame import filled, framed
 from reports.tables import Cell, escaped, number, table
 from reports.units import BY, count, percent, si, times
 
 
 def render_mapspace(studies: Sequence[MapspaceStudy]) -> str:
-    """The whole page, about 5 MB of which are plotly.js."""
-    from plotly.offline import get_plotlyjs
-
-    plotly = get_plotlyjs()
-    script = "\n".join(asset(name) for name in ("tables.js", "figures.js", "mapspace.js"))
+    """The whole page."""
     figures = {"near": near_optimum_figure(studies)}
     for index, study in enumerate(studies):
         figures |= {f"distribution-{index}": distribution_figure(study), f"plane-{index}": plane_figure(study)}
-    first = studies[0]
-    return Template(asset("mapspace.html")).substitute(
-        title=escaped(f"Mapping space on {first.accelerator}"),
-        machine=escaped(first.accelerator, 80),
+    machine = studies[0].accelerator
+    body = filled(
+        "mapspace.html",
+        machine=escaped(machine, 80),
         headline=_headline(studies),
         spreads=spreads_table(studies),
         published=_published(studies),
         studies="".join(_study_card(index, study) for index, study in enumerate(studies)),
-        policy=f"{POLICY} script-src {script_hashes(plotly, script)}",
-        style=asset("page.css"),
-        data=json_for_html({"figures": figures}),
-        plotly=plotly,
-        script=script,
     )
+    return framed(title=f"Mapping space on {machine}", body=body, figures=figures)
 
 
 def spreads_table(studies: Sequence[MapspaceStudy]) -> str:
@@ -106,7 +97,6 @@ def _study_card(index: int, study: MapspaceStudy) -> str:
         )
         for mark in study.marked
     ]
-    about = study.shape if study.published is None else f"{study.shape}: {study.published.name}"
     about = study.shape if study.published is None else f"{study.shape}: {study.published.name}"
     return (
         f'<section class="card"><h2>{escaped(study.layer)} <small class="muted">{escaped(about)}</small></h2>'

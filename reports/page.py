@@ -1,21 +1,14 @@
-"""One run as one HTML page that stands alone: no server, no network, nothing beside the file.
-
-The page may run only its own scripts (a content security policy with their hashes) and may fetch nothing at all.
-"""
+"""One run as one HTML page that stands alone."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
-from importlib import resources
-from string import Template
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from reports.breakdown import cycles_in_total, solved_nests
 from reports.counters import counters_table
 from reports.figures import cycles_figure, on_roofline, roofline_figure, solver_figure, traffic_figure
 from reports.overview import headline, made_facts, note_items, quality_sentence, solver_sentence, tiles
+from reports.page_frame import filled, framed, list_items, tile_cards
 from reports.palette import cause_colour, cause_pattern
 from reports.record import verified
 from reports.schedule_view import schedule_views
@@ -33,33 +26,20 @@ from reports.units import count, percent
 if TYPE_CHECKING:
     from reports.record import RunRecord
 
-POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:;"
-
 
 def render_page(record: RunRecord) -> str:
-    """The whole page of a run, about 5 MB of which are plotly.js. Raises InputError as `record.verified` does."""
-    from plotly.offline import get_plotlyjs
-
+    """The whole page of a run. Raises InputError as `record.verified` does."""
     record = verified(record)
-    plotly = get_plotlyjs()
-    script = "\n".join(asset(name) for name in ("tables.js", "timeline.js", "figures.js", "page.js"))
-    return Template(asset("page.html")).substitute(
-        _content(record),
-        policy=f"{POLICY} script-src {script_hashes(plotly, script)}",
-        style=asset("page.css"),
-        data=json_for_html(_data(record)),
-        plotly=plotly,
-        script=script,
+    return framed(
+        title=f"{record.header.network} on {record.header.accelerator.name}",
+        body=filled("page.html", **_content(record)),
+        figures=_figures(record),
+        data={"schedules": schedule_views(record)},
+        scripts=("timeline.js", "page.js"),
     )
 
 
-def json_for_html(value: Any) -> str:
-    """`value` as JSON that no HTML parser can mistake for markup."""
-    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _data(record: RunRecord) -> dict[str, Any]:
+def _figures(record: RunRecord) -> dict[str, Any]:
     figures = {
         "roofline": roofline_figure(record),
         "cycles": cycles_figure(record),
@@ -67,18 +47,17 @@ def _data(record: RunRecord) -> dict[str, Any]:
     }
     if len(solved_nests(record.layers)):
         figures["solver"] = solver_figure(record.layers)
-    return {"figures": figures, "schedules": schedule_views(record)}
+    return figures
 
 
 def _content(record: RunRecord) -> dict[str, str]:
     header, layers = record.header, record.layers
     return {
-        "title": escaped(f"{header.network} on {header.accelerator.name}"),
         "network": escaped(header.network, 80),
         "machine": escaped(header.accelerator.name, 80),
         "machine_description": escaped(header.accelerator.description),
         "headline": headline(record),
-        "tiles": "".join(_tile(*tile) for tile in tiles(record)),
+        "tiles": tile_cards(tiles(record)),
         "breakdown": _breakdown(record),
         "undrawn": count(len(layers) - len(on_roofline(record))),
         "layer_count": count(len(layers)),
@@ -91,7 +70,7 @@ def _content(record: RunRecord) -> dict[str, str]:
         "quality_sentence": quality_sentence(record),
         "quality_table": quality_table(layers),
         "facts": facts_table(made_facts(record)),
-        "notes": "".join(f"<li>{escaped(note, 2000)}</li>" for note in note_items(record)),
+        "notes": list_items(note_items(record)),
     }
 
 
@@ -101,10 +80,6 @@ def _counters(record: RunRecord) -> str:
         return '<p class="hint">No hardware counters were recorded in this run.</p>'
     hint = "Gemmini's own names; hover over one for what it counts. Layers that do not run as commands have none."
     return f'<p class="hint">{hint}</p><div class="scroll wide">{found}</div>'
-
-
-def _tile(name: str, value: str, detail: str) -> str:
-    return f"<div class=tile><h3>{escaped(name)}</h3><p>{escaped(value)}</p><small>{escaped(detail)}</small></div>"
 
 
 def _breakdown(record: RunRecord) -> str:
@@ -126,14 +101,3 @@ def _breakdown(record: RunRecord) -> str:
 def _fill(cause: str) -> str:
     stripes = "repeating-linear-gradient(135deg,transparent 0 4px,var(--card) 4px 5px)," if cause_pattern(cause) else ""
     return f"background:{stripes}var({cause_colour(cause)})"
-
-
-def script_hashes(*scripts: str) -> str:
-    """CSP source expressions for inline scripts; the template puts a script between its tags without other text."""
-    digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
-    return " ".join(f"'sha256-{digest}'" for digest in digests)
-
-
-def asset(name: str) -> str:
-    """A file of the folder `assets`."""
-    return resources.files("reports").joinpath("assets", name).read_text(encoding="utf-8")

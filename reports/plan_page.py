@@ -1,10 +1,8 @@
-"""A plan across layers as one HTML page that stands alone, made as the report of a run is (`reports.page`)."""
+"""A plan across layers as one HTML page that stands alone."""
 
 from __future__ import annotations
 
-from string import Template
-
-from reports.page import POLICY, asset, json_for_html, script_hashes
+from reports.page_frame import filled, framed, list_items, tile_cards
 from reports.plan import ArraysReport, BudgetReport, Evidence, PlanReport, by_kind, change
 from reports.plan_figures import ALONE, arrays_figure, budget_figure, gains_figure, memory_figure
 from reports.tables import Cell, escaped, number, table
@@ -14,37 +12,29 @@ _MEMORIES = ("scratchpad", "accumulator")
 
 
 def render_plan(report: PlanReport) -> str:
-    """The whole page, about 5 MB of which are plotly.js."""
-    from plotly.offline import get_plotlyjs
-
-    plotly = get_plotlyjs()
-    script = "\n".join(asset(name) for name in ("tables.js", "figures.js", "plan.js"))
+    """The whole page."""
     figures = {"gains": gains_figure(report)}
     figures |= {memory: memory_figure(report, memory) for memory in _MEMORIES}
     if report.arrays is not None:
         figures["arrays"] = arrays_figure(report.arrays)
     if report.budget is not None:
         figures["budget"] = budget_figure(report.budget)
-    return Template(asset("plan.html")).substitute(
-        title=escaped(f"Plan of {report.network} on {report.accelerator}"),
+    body = filled(
+        "plan.html",
         network=escaped(report.network, 80),
         machine=escaped(report.accelerator, 80),
         machine_description=escaped(report.description),
         headline=escaped(headline(report), 1000),
-        tiles="".join(_tile(*tile) for tile in plan_tiles(report)),
+        tiles=tile_cards(plan_tiles(report)),
         kinds=kinds_table(report),
         residences=_residences(report),
         arrays=_arrays(report.arrays),
         budget=_budget(report.budget),
         groups=groups_table(report),
         solver=solver_table(report),
-        notes="".join(f"<li>{escaped(note, 2000)}</li>" for note in report.notes),
-        policy=f"{POLICY} script-src {script_hashes(plotly, script)}",
-        style=asset("page.css"),
-        data=json_for_html({"figures": figures}),
-        plotly=plotly,
-        script=script,
+        notes=list_items(report.notes),
     )
+    return framed(title=f"Plan of {report.network} on {report.accelerator}", body=body, figures=figures)
 
 
 def headline(report: PlanReport) -> str:
@@ -207,7 +197,3 @@ def _budget(budget: BudgetReport | None) -> str:
 
 def _change(planned: float, apart: float) -> Cell:
     return Cell(shown=change(planned, apart), value=planned / apart - 1 if apart else 0.0)
-
-
-def _tile(name: str, value: str, detail: str) -> str:
-    return f"<div class=tile><h3>{escaped(name)}</h3><p>{escaped(value)}</p><small>{escaped(detail)}</small></div>"

@@ -20,7 +20,8 @@ from reports.breakdown import COMPUTING, PARTLY, WAITING, costliest_sets, cycles
 from reports.columns import counter_columns, timelines_frame
 from reports.counters import counters_table
 from reports.figures import cycles_figure, roofline_figure, solver_figure, traffic_figure
-from reports.page import json_for_html, render_page
+from reports.page import render_page
+from reports.page_frame import json_for_html
 from reports.record import RunRecord
 from reports.schedule_view import schedule_views
 from reports.units import times

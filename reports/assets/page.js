@@ -1,4 +1,4 @@
-// Puts the page together: figures, tables, the timeline.
+// What only the report of a run has: buttons that arrange the cycles, the timeline.
 
 function pressed(button) {
   button.parentElement.querySelectorAll("button").forEach((other) => other.setAttribute("aria-pressed", String(other === button)));
@@ -29,17 +29,13 @@ function chooseOrder(button) {
 }
 
 function main() {
-  drawFigures();
-  document.querySelectorAll("table").forEach((table) => { if (table.tHead) makeSortable(table); });
-  document.querySelectorAll("[data-filter]").forEach(makeFilter);
   document.querySelectorAll("[data-scale]").forEach((button) => { if (button.tagName === "BUTTON") button.addEventListener("click", () => chooseScale(button)); });
   document.querySelectorAll("[data-order]").forEach((button) => button.addEventListener("click", () => chooseOrder(button)));
   const place = document.getElementById("timeline");
   const timeline = DATA.schedules.length ? new Timeline(place, DATA.schedules, colour) : null;
   if (!timeline) place.textContent = "No schedule was recorded in this run.";
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { drawFigures(); if (timeline) timeline.draw(); });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (timeline) timeline.draw(); });
   addEventListener("resize", () => FIGURES.filter((box) => box.isConnected).forEach(alongSlope));
-  document.documentElement.dataset.ready = "yes";
 }
 
 main();

@@ -1,4 +1,4 @@
-// Puts the page of a plan together: figures, sortable tables, a filter.
+// Puts any page together: figures, sortable tables, filters. The last script to run.
 
 drawFigures();
 document.querySelectorAll("table").forEach((table) => { if (table.tHead) makeSortable(table); });

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from model_ir.graph import Graph
-from workloads import bert, conformer, gpt2, llama, squeezeformer, vit
+from workloads import bert, conformer, gpt2, llama, llama_sizes, squeezeformer, vit
 from workloads.catalogue import build
 from workloads.layers import learned_parameters
 
@@ -102,7 +102,7 @@ def test_gpt2_macs_follow_the_closed_form(phase: str, tokens: int, context: int)
 
 @pytest.mark.parametrize(("phase", "tokens", "context"), [("prefill", 64, 0), ("decode", 1, 8191), ("decode", 4, 100)])
 def test_llama_macs_follow_the_closed_form(phase: str, tokens: int, context: int) -> None:
-    config = llama.LLAMA_3_8B
+    config = llama_sizes.LLAMA_3_8B
     graph = llama.build(config, seq=tokens, context=context or None, phase=phase, batch=2)
     d, narrow = config.features, config.features * config.key_heads // config.heads
     projections = tokens * d * (2 * d + 2 * narrow)

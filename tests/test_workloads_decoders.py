@@ -12,11 +12,19 @@ from plain_layers import Array, silu, softmax
 from workload_values import Values, assert_close, inputs, outputs, parameters
 
 from model_ir.graph import Graph
-from workloads import gpt2, llama
+from workloads import gpt2, llama, llama_sizes
 
 GPT2 = replace(gpt2.GPT2_SMALL, layers=3, features=24, heads=4, hidden=40, vocabulary=61, positions=16)
 LLAMA = replace(
-    llama.LLAMA_3_8B, layers=3, features=24, heads=6, key_heads=2, hidden=40, vocabulary=61, positions=16, theta=100.0
+    llama_sizes.LLAMA_3_8B,
+    layers=3,
+    features=24,
+    heads=6,
+    key_heads=2,
+    hidden=40,
+    vocabulary=61,
+    positions=16,
+    theta=100.0,
 )
 QWEN = replace(LLAMA, name="small-qwen", qkv_bias=True, tied=True)
 
@@ -55,7 +63,7 @@ def plain_gpt2(p: Values, ids: Array, config: gpt2.Gpt2Config) -> Array:
     return norm(x, "norm") @ words.T
 
 
-def plain_llama(p: Values, ids: Array, config: llama.LlamaConfig) -> Array:
+def plain_llama(p: Values, ids: Array, config: llama_sizes.LlamaConfig) -> Array:
     """Logits of one sequence (tokens,), head by head in float64, the rotation as a product of complex numbers."""
 
     def norm(x: Array, name: str) -> Array:
@@ -101,7 +109,7 @@ def test_gpt2_equals_a_plain_implementation() -> None:
 
 
 @pytest.mark.parametrize("config", [LLAMA, QWEN, replace(LLAMA, key_heads=6), replace(LLAMA, key_heads=1)])
-def test_llama_equals_a_plain_implementation(config: llama.LlamaConfig) -> None:
+def test_llama_equals_a_plain_implementation(config: llama_sizes.LlamaConfig) -> None:
     graph = llama.build(config, seq=11, batch=2)
     p, feeds = parameters(graph), inputs(graph, config.vocabulary)
     expected = np.stack([plain_llama(p, ids, config) for ids in feeds["input_ids"]])

@@ -12,13 +12,17 @@ from workload_values import assert_close, inputs, outputs, parameters
 from model_ir.builder import GraphBuilder
 from model_ir.graph import Graph, execute
 from model_ir.ops.normalisation import Softmax
-from workloads import bert, conformer, gpt2, jet_tagger, llama, mobilenet, resnet, squeezeformer, vit
+from workloads import bert, conformer, gpt2, jet_tagger, llama, llama_sizes, mobilenet, resnet, squeezeformer, vit
 from workloads.relative_attention import relative_positions, relative_self_attention
 
 BERT = replace(bert.BERT_BASE, layers=2, features=16, heads=4, hidden=24, vocabulary=50, positions=20)
 GPT2 = replace(gpt2.GPT2_SMALL, layers=2, features=12, heads=3, hidden=20, vocabulary=50, positions=20)
-LLAMA = replace(llama.LLAMA_3_8B, layers=2, features=24, heads=6, key_heads=2, hidden=20, vocabulary=50, positions=20)
-QWEN = replace(llama.QWEN2_5_0B5, layers=1, features=24, heads=6, key_heads=2, hidden=20, vocabulary=50, positions=20)
+LLAMA = replace(
+    llama_sizes.LLAMA_3_8B, layers=2, features=24, heads=6, key_heads=2, hidden=20, vocabulary=50, positions=20
+)
+QWEN = replace(
+    llama_sizes.QWEN2_5_0B5, layers=1, features=24, heads=6, key_heads=2, hidden=20, vocabulary=50, positions=20
+)
 VIT = replace(vit.VIT_B16, layers=2, features=16, heads=4, hidden=24, patch=4, classes=7)
 CONFORMER = replace(conformer.CONFORMER_S, layers=2, features=8, heads=2, kernel=4, vocabulary=11)
 SQUEEZEFORMER = replace(

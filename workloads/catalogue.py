@@ -13,7 +13,7 @@ from typing import Protocol
 
 from model_ir.errors import InputError
 from model_ir.graph import Graph
-from workloads import bert, conformer, gpt2, jet_tagger, llama, mobilenet, resnet, squeezeformer, vit
+from workloads import bert, conformer, gpt2, jet_tagger, llama, llama_sizes, mobilenet, resnet, squeezeformer, vit
 from workloads.decoding import DEFAULT_CONTEXT_TOKENS, DEFAULT_PROMPT_TOKENS
 
 
@@ -70,14 +70,18 @@ WORKLOADS: Mapping[str, Workload] = {
     "gpt2-medium": _row("GPT-2 medium, 355 M", partial(gpt2.build, gpt2.GPT2_MEDIUM), DECODER),
     "gpt2-large": _row("GPT-2 large, 774 M", partial(gpt2.build, gpt2.GPT2_LARGE), DECODER),
     "gpt2-xl": _row("GPT-2 XL, 1.56 G", partial(gpt2.build, gpt2.GPT2_XL), DECODER),
-    "llama-2-7b": _row("LLaMA 2, 6.7 G", partial(llama.build, llama.LLAMA_2_7B), DECODER),
-    "llama-2-13b": _row("LLaMA 2, 13 G", partial(llama.build, llama.LLAMA_2_13B), DECODER),
+    "llama-2-7b": _row("LLaMA 2, 6.7 G", partial(llama.build, llama_sizes.LLAMA_2_7B), DECODER),
+    "llama-2-13b": _row("LLaMA 2, 13 G", partial(llama.build, llama_sizes.LLAMA_2_13B), DECODER),
+    "llama-2-70b": _row("LLaMA 2, 69 G, 8 heads share", partial(llama.build, llama_sizes.LLAMA_2_70B), DECODER),
     "llama-3-8b": _row(
-        "LLaMA 3, 8.0 G, 4 heads share keys and values", partial(llama.build, llama.LLAMA_3_8B), DECODER
+        "LLaMA 3, 8.0 G, 4 heads share keys and values", partial(llama.build, llama_sizes.LLAMA_3_8B), DECODER
     ),
-    "tinyllama-1.1b": _row("TinyLlama, 1.1 G, 8 heads share", partial(llama.build, llama.TINYLLAMA_1B), DECODER),
-    "qwen2.5-0.5b": _row("Qwen2.5, 494 M, 7 heads share", partial(llama.build, llama.QWEN2_5_0B5), DECODER),
-    "qwen2.5-1.5b": _row("Qwen2.5, 1.5 G, 6 heads share", partial(llama.build, llama.QWEN2_5_1B5), DECODER),
+    "llama-3-70b": _row("LLaMA 3, 71 G, 8 heads share", partial(llama.build, llama_sizes.LLAMA_3_70B), DECODER),
+    "tinyllama-1.1b": _row("TinyLlama, 1.1 G, 8 heads share", partial(llama.build, llama_sizes.TINYLLAMA_1B), DECODER),
+    "qwen2.5-0.5b": _row("Qwen2.5, 494 M, 7 heads share", partial(llama.build, llama_sizes.QWEN2_5_0B5), DECODER),
+    "qwen2.5-1.5b": _row("Qwen2.5, 1.5 G, 6 heads share", partial(llama.build, llama_sizes.QWEN2_5_1B5), DECODER),
+    "qwen2.5-7b": _row("Qwen2.5, 7.6 G, 7 heads share", partial(llama.build, llama_sizes.QWEN2_5_7B), DECODER),
+    "qwen2.5-72b": _row("Qwen2.5, 73 G, 8 heads share", partial(llama.build, llama_sizes.QWEN2_5_72B), DECODER),
     "vit-s16": _row("Vision Transformer S/16, 22 M", partial(vit.build, vit.VIT_S16), IMAGE),
     "vit-b16": _row("Vision Transformer B/16, 87 M", partial(vit.build, vit.VIT_B16), IMAGE),
     "vit-l16": _row("Vision Transformer L/16, 304 M", partial(vit.build, vit.VIT_L16), IMAGE),

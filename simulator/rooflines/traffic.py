@@ -1,0 +1,152 @@
+"""Bytes across one boundary of the memory: every operand once (compulsory), or what tiles that fit the inner memory
+read again.
+
+A matmul is tiled in one of three ways; partial sums never leave. All of them are order (rows, columns) nests of tiles,
+inputs double-buffered:
+
+- the results stay: a tile of tm x tn sums, a slice of depth 1 of both operands streaming by;
+- rows of the first operand stay over the whole depth, columns of the second streaming by;
+- columns of the second operand stay, rows of the first streaming by.
+
+With `blocks` of rows and columns the first operand is read once for every block of columns, the second once for every
+block of rows (Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication, ACM TOMS 2008, section 4).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.rooflines.formats import Number
+from simulator.rooflines.machine import Level
+from simulator.rooflines.work import Work
+
+FloatArray = npt.NDArray[np.float64]
+
+FEW_BLOCKS = 48
+"""Numbers of blocks of columns that are tried one by one; above, steps of a sixteenth of an octave."""
+MOST_COLUMNS = 1 << 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Traffic:
+    """Bytes towards the compute (`read_bytes`) and away from it."""
+
+    read_bytes: Number
+    write_bytes: Number
+
+    @property
+    def bytes(self) -> Number:
+        """Both directions."""
+        return self.read_bytes + self.write_bytes
+
+
+def compulsory(work: Work) -> Traffic:
+    """Every operand crosses once."""
+    read = work.first_bytes + work.second_bytes + work.other_bytes
+    return Traffic(read_bytes=read, write_bytes=work.result_bytes)
+
+
+def tiled(work: Work, level: Level) -> Traffic:
+    """What crosses into and out of `level`, whose capacity (or stated tile) decides how often operands are read.
+
+    Raises nothing: a memory too small for any tile is refused by `machine_file`. Normalisations read a row once for
+    every pass where two of their rows do not fit.
+    """
+    fits = 2 * np.asarray(work.row_bytes) <= level.capacity_bytes
+    passes = np.where(fits, 1, work.row_passes)
+    by_elements = work.first_bytes * passes
+    read = np.where(work.is_matmul, _matmul_reads(work, level), by_elements) + work.other_bytes
+    return Traffic(read_bytes=read, write_bytes=work.result_bytes)
+
+
+def blocks(extent: Number, tile: Number) -> Number:
+    """Tiles that cover `extent`."""
+    return -(-np.asarray(extent) // np.maximum(tile, 1))
+
+
+def _matmul_reads(work: Work, level: Level) -> Number:
+    if level.square_tile is not None:
+        return work.first_bytes * blocks(work.columns, level.square_tile) + work.second_bytes * blocks(
+            work.rows, level.square_tile
+        )
+    if np.isinf(level.capacity_bytes):
+        return work.first_bytes + work.second_bytes
+    ways = (results_stay(work, level.capacity_bytes), first_stays(work, level.capacity_bytes))
+    return np.minimum(np.minimum(*ways), second_stays(work, level.capacity_bytes))
+
+
+def first_stays(work: Work, capacity_bytes: float) -> Number:
+    """Bytes read where blocks of rows of the first operand stay; infinite where not one row fits beside two columns of
+    the second operand.
+
+    A row takes its whole depth, or its share of a convolution's input, whose windows then overlap by the halo.
+    """
+    left = capacity_bytes - 2 * work.depth * np.asarray(work.second_width_bytes, float)
+    share = _ratio(work.first_bytes, work.repeats * np.maximum(work.rows, 1))
+    flat = left // (work.depth * np.asarray(work.first_width_bytes, float) + 2 * work.sum_width_bytes)
+    windowed = (left - work.halo_bytes) // (share + 2 * work.sum_width_bytes)
+    tile = np.minimum(np.maximum(flat, windowed), np.maximum(work.rows, 1))
+    row_blocks = blocks(work.rows, tile)
+    read = _first_reads(work, row_blocks, 1) + work.second_bytes * row_blocks
+    return np.where(tile >= 1, read, np.inf)
+
+
+def second_stays(work: Work, capacity_bytes: float) -> Number:
+    """Bytes read where blocks of columns of the second operand stay; infinite where not one fits beside two rows of the
+    first."""
+    left = capacity_bytes - 2 * work.depth * np.asarray(work.first_width_bytes, float)
+    column = work.depth * np.asarray(work.second_width_bytes, float) + 2 * work.sum_width_bytes
+    tile = np.minimum(left // column, np.maximum(work.columns, 1))
+    read = work.first_bytes * blocks(work.columns, tile) + work.second_bytes
+    return np.where(tile >= 1, read, np.inf)
+
+
+def results_stay(work: Work, capacity_bytes: float) -> Number:
+    """Least bytes read over the numbers of blocks of columns tried, rows filling what is left: exact up to FEW_BLOCKS
+    blocks, within a sixteenth of an octave above."""
+    columns = np.asarray(work.columns, float)[..., None]
+    tried = _block_counts(int(np.max(columns, initial=1)))
+    width = np.ceil(columns / np.minimum(tried, np.maximum(columns, 1)))
+    first, second, sums = (
+        np.asarray(value, float)[..., None]
+        for value in (work.first_width_bytes, work.second_width_bytes, work.sum_width_bytes)
+    )
+    rows = np.asarray(work.rows, float)[..., None]
+    height = np.minimum((capacity_bytes - 2 * second * width) // (sums * width + 2 * first), np.maximum(rows, 1))
+    row_blocks, column_blocks = blocks(rows, height), blocks(columns, width)
+    read = (
+        _first_reads(_lifted(work), row_blocks, column_blocks) + np.asarray(work.second_bytes)[..., None] * row_blocks
+    )
+    least: FloatArray = np.where(height >= 1, read, np.inf).min(axis=-1)
+    return least
+
+
+def _first_reads(work: Work, row_blocks: Any, column_blocks: Any) -> Any:
+    """The first operand once for every block of columns, with the halo that blocks of rows read again, and never more
+    than all windows one by one."""
+    whole = work.first_bytes + work.repeats * work.halo_bytes * (row_blocks - 1)
+    windows = np.maximum(work.repeats * work.rows * work.depth * work.first_width_bytes, work.first_bytes)
+    return column_blocks * np.minimum(whole, windows)
+
+
+def _lifted(work: Work) -> Work:
+    """The numbers that `_first_reads` takes, with an axis for the blocks tried."""
+    names = ("first_bytes", "repeats", "halo_bytes", "rows", "depth", "first_width_bytes")
+    return Work(function="", flops=0, **{name: np.asarray(getattr(work, name))[..., None] for name in names})
+
+
+def _block_counts(most: int) -> FloatArray:
+    few = np.arange(1, min(most, FEW_BLOCKS) + 1)
+    if most <= FEW_BLOCKS:
+        return few.astype(float)
+    many = np.ceil(2 ** np.arange(np.log2(FEW_BLOCKS), np.log2(most), 1 / 16))
+    counts: FloatArray = np.unique(np.concatenate([few, many, [most]])).astype(float)
+    return counts
+
+
+def _ratio(top: Number, bottom: Number) -> Any:
+    return np.asarray(top, float) / np.maximum(bottom, 1)

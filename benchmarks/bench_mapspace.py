@@ -15,7 +15,7 @@ from reports.mapspace_published import PUBLISHED
 from simulator.accelerator_file import load_accelerator
 from simulator.array_nest import ArrayNest
 from systolic.layer_request import layer_of
-from systolic.mapspace_command import MapspaceRequest, study_of
+from systolic.mapspace_job import MapspaceRequest, study_of
 from systolic.network import NetworkRequest
 
 SAMPLES = 100_000

@@ -38,7 +38,7 @@ class MapspaceStudy:
     """Costs (n,) of `n` legal mappings drawn uniformly from all of `layer`'s, and the mappings that are marked.
 
     `dividing` (n,) says whose tile sizes all divide their loops; `starved_cycles` (n,) are the cycles of the same
-    mappings, were the array filled at random too (`systolic.mapspace_command`); `space` is the estimated number of
+    mappings, were the array filled at random too (`systolic.mapspace_job`); `space` is the estimated number of
     legal mappings; `optimum` is the solver's for the energy-delay product, `fastest` its for latency.
     """
 

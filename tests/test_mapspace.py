@@ -29,7 +29,7 @@ from simulator.accelerator_file import load_accelerator
 from simulator.analytical import analytical
 from simulator.mapping import PLACEMENTS, Tile, check_legal, dataflows
 from systolic.layer_request import layer_of
-from systolic.mapspace_command import MapspaceRequest, starved_cycles, study_of
+from systolic.mapspace_job import MapspaceRequest, starved_cycles, study_of
 from systolic.network import NetworkRequest
 from systolic.recording import shape_text
 

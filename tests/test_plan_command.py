@@ -17,7 +17,7 @@ from reports.plan_figures import arrays_figure, gains_figure, memory_figure
 from reports.plan_page import render_plan
 from systolic.cli import app
 from systolic.network import NetworkRequest
-from systolic.plan_command import PlanRequest, plan_job
+from systolic.plan_job import PlanRequest, plan_job
 
 RUNNER = CliRunner()
 

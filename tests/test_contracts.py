@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ["model_ir", "workloads", "simulator", "mapper", "reports", "systolic"]
+PACKAGES = ["model_ir", "workloads", "simulator", "mapper", "hls", "reports", "systolic"]
 HEAVY = ["onnx", "onnxruntime", "onnxscript", "jax", "numba", "ortools", "pandas", "plotly", "scipy", "qonnx", "torch"]
 
 

@@ -29,6 +29,8 @@ class Gpt2Config:
     vocabulary: int = 50257
     positions: int = 1024
     epsilon: float = 1e-5
+    joint_projection: bool = True
+    """Query, key and value are one product, as in the released checkpoints; False: three."""
 
 
 # Layers and features: table 2 of the paper; heads, hidden = 4 * features, vocabulary, positions, epsilon: hparams.json
@@ -77,9 +79,12 @@ def _layer(b: GraphBuilder, x: str, index: int, config: Gpt2Config, cache: Cache
 
 def _attention(b: GraphBuilder, x: str, index: int, config: Gpt2Config, cache: Cache, mask: str | None) -> str:
     name, features = f"layers.{index}.attention", config.features
-    fused = linear(b, x, f"{name}.qkv", 3 * features)
     parts = tuple(f"{name}.{part}" for part in ("query", "key", "value"))
-    b.add(Split(name=f"{name}.split", inputs=(fused,), outputs=parts, axis=-1, sizes=(features,) * 3))
+    if config.joint_projection:
+        joint = linear(b, x, f"{name}.qkv", 3 * features)
+        b.add(Split(name=f"{name}.split", inputs=(joint,), outputs=parts, axis=-1, sizes=(features,) * 3))
+    else:
+        parts = tuple(linear(b, x, part, features) for part in parts)
     query, new_key, new_value = (split_heads(b, part, part, config.heads) for part in parts)
     key, value = cache.extend(index, new_key, new_value)
     return linear(b, merge_heads(b, attend(b, query, key, value, name, mask), name), f"{name}.output", features)

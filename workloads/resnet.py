@@ -33,6 +33,8 @@ class ResnetConfig:
     widths: tuple[int, ...] = (64, 128, 256, 512)
     stem: int = 64
     classes: int = 1000
+    strided_kernel: int = 3
+    """Which convolution of a bottleneck halves the image: the 3x3 one, or the first 1x1 one as in the paper."""
 
 
 # arXiv 1512.03385, table 1.
@@ -54,7 +56,7 @@ def build(config: ResnetConfig, *, image: int = 224, batch: int = 1) -> Graph:
     for stage, (count, width) in enumerate(zip(config.blocks, config.widths, strict=True)):
         for index in range(count):
             stride = 2 if stage and not index else 1
-            x = _block(b, x, f"stages.{stage}.{index}", width, config.expansion, stride)
+            x = _block(b, x, f"stages.{stage}.{index}", width, config, stride)
     return b.finish(classifier(b, x, config.classes))
 
 
@@ -65,10 +67,10 @@ def classifier(b: GraphBuilder, x: str, classes: int) -> str:
     return linear(b, b.apply(Reshape, pooled, name="pool.flat", shape=(batch, channels)), "head", classes)
 
 
-def _block(b: GraphBuilder, x: str, name: str, width: int, expansion: int, stride: int) -> str:
-    out = width * expansion
-    kernels = (3, 3) if expansion == 1 else (1, 3, 1)
-    strided = kernels.index(3)
+def _block(b: GraphBuilder, x: str, name: str, width: int, config: ResnetConfig, stride: int) -> str:
+    out = width * config.expansion
+    kernels = (3, 3) if config.expansion == 1 else (1, 3, 1)
+    strided = kernels.index(config.strided_kernel if config.expansion > 1 else 3)
     y = x
     for index, kernel in enumerate(kernels):
         last = index == len(kernels) - 1

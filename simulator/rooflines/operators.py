@@ -42,12 +42,13 @@ def operators_of(graph: Graph, storage: Storage, counting: Counting = DEFAULT_CO
     nests = [graph.nest_of(op) for op in graph.ops]
     fused = _fused(graph, nests, counting)
     bits = tensor_bits(graph, nests, storage, counting, fused)
+    handed_on = _handed_on(nests, counting)
     return tuple(
         Operator(
             name=nest.name,
             layer=layer_of(nest.name),
             kind=kind_of(nest),
-            work=nest_work(nest, bits, storage, counting, inside=fused.get(nest.name)),
+            work=nest_work(nest, _as_read(nest, bits, handed_on), storage, counting, inside=fused.get(nest.name)),
         )
         for nest in nests
         if nest.function not in counting.ignored_functions
@@ -77,7 +78,7 @@ def tensor_bits(
         whole = not tensor.precision.is_float and tensor.precision.bits >= 32
         vector = sum(size > 1 for size in tensor.shape) <= 1
         if name in graph.parameters:
-            bits[name] = storage.vectors_bits if vector else storage.weights_bits
+            bits[name] = (counting.scale_bits or storage.vectors_bits) if vector else storage.weights_bits
         else:
             bits[name] = tensor.precision.bits if whole else storage.activations_bits
     readers: dict[str, list[LoopNest]] = {}
@@ -144,7 +145,7 @@ def _mac_work(nest: LoopNest, bits: Bits, storage: Storage, counting: Counting) 
         second_bits=bits[second.tensor],
         result_bits=bits[nest.write.tensor],
         sums_bits=storage.sums_bits,
-        bias_bits=storage.vectors_bits if bias else None,
+        bias_bits=(counting.bias_bits or storage.vectors_bits) if bias else None,
         bias_elements=_elements(bias[0]) if bias else None,
         first_elements=_elements(first) / extents["repeats"],
         halo_elements=_halo_elements(first, nest) / extents["repeats"],
@@ -165,6 +166,22 @@ def _halo_elements(access: Access, nest: LoopNest) -> float:
             reach = 1 + sum((count - 1) * step for count, step in taps)
             return max(0, reach - min(strides)) * prod(access.shape[place + 1 :])
     return 0
+
+
+def _handed_on(nests: Sequence[LoopNest], counting: Counting) -> set[str]:
+    """Tensors that a matmul takes where they are made, also through moves that cost nothing."""
+    tensors: set[str] = set()
+    for nest in nests:
+        moved = nest.function in counting.ignored_functions and any(read.tensor in tensors for read in nest.reads)
+        if moved or nest.function in counting.handed_on:
+            tensors.add(nest.write.tensor)
+    return tensors
+
+
+def _as_read(nest: LoopNest, bits: Bits, handed_on: set[str]) -> Bits:
+    """`bits` as `nest` sees them: nothing of what is handed on to it crosses."""
+    taken = [access.tensor for access in nest.reads if access.tensor in handed_on] if nest.kind == "mac" else []
+    return {**bits, **dict.fromkeys(taken, 0)} if taken else bits
 
 
 def _fused(graph: Graph, nests: Sequence[LoopNest], counting: Counting) -> dict[str, str]:

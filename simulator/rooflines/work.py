@@ -89,10 +89,10 @@ def matmul_work(
     FLOPs 2 x repeats x rows x columns x depth, unless `counting` leaves each sum's first addition out.
     """
     results = repeats * rows * columns
-    spared = int(counting.first_product_free) * (0 if bias_bits is not None else 1)
+    spared = int(function in counting.first_product_free and bias_bits is None)
     first = repeats * (rows * depth if first_elements is None else first_elements)
     distinct = columns if bias_elements is None else bias_elements
-    biases = {"none": 0, "once": distinct, "every_row": results}[counting.parameter_vectors]
+    biases = {"none": 0, "once": distinct, "every_row": results}[counting.biases]
     return Work(
         function=function,
         flops=2 * results * depth - spared * results,
@@ -123,13 +123,15 @@ def elementwise_work(
     counting: Counting = DEFAULT_COUNTING,
 ) -> Work:
     """`function` of `elements` elements: `read_bytes` in, `result_bytes` out, `vector_bytes` of vectors that all rows
-    share. `flops_per_element` counts unless `counting` has a number of its own for the function."""
+    share. `flops_per_element` and the bytes in count unless `counting` has numbers of its own for the function."""
+    if function in counting.bytes_per_element:
+        read_bytes = elements * counting.bytes_per_element[function] - result_bytes
     return Work(
         function=function,
         flops=elements * counting.flops_per_element.get(function, flops_per_element),
         elements=elements,
         first_bytes=read_bytes,
-        other_bytes=0 if counting.parameter_vectors == "none" else vector_bytes,
+        other_bytes=vector_bytes,
         result_bytes=result_bytes,
         row_bytes=row_bytes,
         row_passes=counting.row_passes.get(function, 1),

@@ -28,15 +28,13 @@ def framed(
     data: Mapping[str, Any] | None = None,
     scripts: Iterable[str] = (),
 ) -> str:
-    """The whole page, about 5 MB of which are plotly.js.
+    """The whole page, about 5 MB of which are plotly.js where it has figures.
 
     title: text, not markup. body: HTML. figures: plotly figures as `{"data": [...], "layout": {...}}` by the
     `data-figure` of their place. data: what the page's own `scripts` (files of `assets`, run before figures are drawn)
     read beside `DATA.figures`.
     """
-    from plotly.offline import get_plotlyjs
-
-    plotly = get_plotlyjs()
+    plotly = _plotly() if figures else ""
     script = "\n".join(_asset(name) for name in ("tables.js", "figures.js", *scripts, "start.js"))
     return Template(_asset("frame.html")).substitute(
         title=escaped(title),
@@ -77,6 +75,12 @@ def _script_hashes(*scripts: str) -> str:
     """CSP source expressions for inline scripts; the frame puts a script between its tags without other text."""
     digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
     return " ".join(f"'sha256-{digest}'" for digest in digests)
+
+
+def _plotly() -> str:
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs())
 
 
 def _asset(name: str) -> str:

@@ -15,6 +15,7 @@ from systolic.commands.mapspace import mapspace
 from systolic.commands.plan import plan
 from systolic.commands.replay import replay
 from systolic.commands.report import report
+from systolic.commands.reproduce import reproduce
 from systolic.commands.run import run
 from systolic.commands.show import show
 from systolic.commands.simulate import simulate
@@ -34,6 +35,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "replay": replay,
     "fidelity": fidelity,
     "report": report,
+    "reproduce": reproduce,
 }
 
 app = typer.Typer(

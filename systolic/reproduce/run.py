@@ -1,0 +1,108 @@
+"""`systolic reproduce`: makes every published table again, and writes the page. One more table is a row of
+`published.toml` and a line of MAKERS."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from model_ir.errors import InputError
+from reports.reproduction import ReproducedTable
+from reports.reproduction_page import render_reproduction, reproduction_record
+from systolic.reproduce import (
+    fidelity_rows,
+    integer_functions,
+    mappings,
+    quantised_sizes,
+    survey_resnet,
+    survey_transformers,
+)
+from systolic.reproduce.published import Ours, PublishedTable, beside, published_tables
+
+if TYPE_CHECKING:
+    from systolic.pipeline import Progress
+
+Maker = Callable[[PublishedTable], Ours]
+GROUND_TRUTH: Final = Path("../shared/ground_truth")
+PAGE: Final = "reproduce.html"
+RECORD: Final = "reproduce.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReproduceRequest:
+    """What `systolic reproduce` was asked: the tables (all, or those whose id begins with one of `only`), the folder of
+    what was measured on the RTL, and where page and record go."""
+
+    only: tuple[str, ...] = ()
+    ground_truth: Path = GROUND_TRUTH
+    out: Path = Path("runs/reproduce")
+
+
+def makers(request: ReproduceRequest) -> dict[str, Maker]:
+    """What makes ours of each published table, by its id."""
+    return {
+        "table-3": survey_transformers.table_3,
+        "table-4": survey_resnet.table_4,
+        "table-5": survey_transformers.table_5,
+        "table-5-resnet": survey_resnet.table_5_resnet,
+        "figure-4": survey_transformers.over_lengths,
+        "figure-5": survey_transformers.over_lengths,
+        "figure-6": survey_transformers.over_lengths,
+        "figure-32": survey_transformers.analytical_latency,
+        "table-10": survey_transformers.table_10,
+        "table-11": survey_transformers.table_11,
+        "table-12": survey_resnet.table_12,
+        "i-bert": integer_functions.i_bert,
+        "mapping-space": mappings.mapping_space,
+        "fusion": mappings.fusion,
+        "traffic": mappings.least_traffic,
+        "jets": quantised_sizes.jets,
+        "hawq-v3": quantised_sizes.hawq,
+        "rtl": partial(fidelity_rows.rtl, ground_truth=request.ground_truth),
+    }
+
+
+def reproduce_job(request: ReproduceRequest, progress: Progress) -> tuple[Path, tuple[ReproducedTable, ...]]:
+    """The page written and the tables in it. Raises InputError for a name that no table begins with, or an unwritable
+    folder."""
+    made = reproduced(request, progress)
+    page = request.out / PAGE
+    try:
+        request.out.mkdir(parents=True, exist_ok=True)
+        page.write_text(render_reproduction(made), encoding="utf-8")
+        (request.out / RECORD).write_text(json.dumps(reproduction_record(made), indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(str(request.out), f"cannot write the page: {error.strerror}") from error
+    return page, made
+
+
+def reproduced(request: ReproduceRequest, progress: Progress) -> tuple[ReproducedTable, ...]:
+    """Every table asked for with our numbers beside the printed ones, in the order of `published.toml`."""
+    wanted, makes = chosen(request.only), makers(request)
+    done = []
+    for index, table in enumerate(wanted):
+        progress("tables", index, len(wanted))
+        started = time.perf_counter()
+        ours = makes[table.id](table)
+        done.append(beside(table, ours, time.perf_counter() - started))
+    progress("tables", len(wanted), len(wanted))
+    return tuple(done)
+
+
+def chosen(only: Sequence[str]) -> tuple[PublishedTable, ...]:
+    """The published tables whose id is, or begins with, one of `only`; all where that is empty."""
+    tables = published_tables()
+    for name in only:
+        if not any(table.id.startswith(name) for table in tables):
+            raise InputError("--only", "no such table", value=name, limit=", ".join(table.id for table in tables))
+    exact = {table.id for table in tables} & set(only)
+    return tuple(
+        table
+        for table in tables
+        if not only or any(table.id == name if name in exact else table.id.startswith(name) for name in only)
+    )

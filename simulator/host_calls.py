@@ -25,7 +25,8 @@ Timed = tuple[int, Command]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatmulCall:
-    """tiled_matmul_auto: C[rows, columns] = act(A[rows, depth] B[depth, columns] + bias), all row-major and dense."""
+    """tiled_matmul_auto: C[rows, columns] = act(A[rows, depth] B[depth, columns] + bias), row-major; dense but where
+    a stride says how many elements a row of the matrix in memory has (0: as many as are used)."""
 
     rows: int
     columns: int
@@ -39,9 +40,19 @@ class MatmulCall:
     """The bias has the width of the inputs."""
     a_transposed: bool = False
     b_transposed: bool = False
+    a_stride: int = 0
+    b_stride: int = 0
+    c_stride: int = 0
 
     def __post_init__(self) -> None:
         _positive("matmul", rows=self.rows, columns=self.columns, depth=self.depth)
+        for name, stride, used in (
+            ("a_stride", self.a_stride, self.rows if self.a_transposed else self.depth),
+            ("b_stride", self.b_stride, self.depth if self.b_transposed else self.columns),
+            ("c_stride", self.c_stride, self.columns),
+        ):
+            if stride and stride < used:
+                raise InputError(f"matmul.{name}", "shorter than a row", value=stride, limit=used)
         if self.a_transposed and self.b_transposed:
             raise InputError("matmul", "the library transposes one operand at most", value="both")
         if self.dataflow == "os" and (self.a_transposed or self.b_transposed or self.narrow_bias):

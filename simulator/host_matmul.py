@@ -117,10 +117,18 @@ def _layout(call: MatmulCall, accelerator: Accelerator, at: tuple[int, ...] | No
     )
     a, b, d, c = at or placed(sizes)
     return _Layout(
-        a=_Operand(address=a, stride=call.rows if call.a_transposed else call.depth, element_bytes=narrow),
-        b=_Operand(address=b, stride=call.depth if call.b_transposed else call.columns, element_bytes=narrow),
+        a=_Operand(
+            address=a,
+            stride=call.a_stride or (call.rows if call.a_transposed else call.depth),
+            element_bytes=narrow,
+        ),
+        b=_Operand(
+            address=b,
+            stride=call.b_stride or (call.depth if call.b_transposed else call.columns),
+            element_bytes=narrow,
+        ),
         d=_Operand(address=d, stride=call.columns if call.bias == "matrix" else 0, element_bytes=bias_bytes),
-        c=_Operand(address=c, stride=call.columns, element_bytes=result_bytes),
+        c=_Operand(address=c, stride=call.c_stride or call.columns, element_bytes=result_bytes),
     )
 
 

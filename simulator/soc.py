@@ -39,10 +39,11 @@ def run_matmul(
     runs: int = 2,
     code_cached: bool = False,
     after: SocRun | None = None,
+    memory_state: npt.NDArray[np.int64] | None = None,
     at: tuple[int, int, int, int] | None = None,
 ) -> tuple[SocRun, ...]:
     """`runs` runs of `call`: each finds in the cache what the one before left there, the first what `after` left, or
-    nothing.
+    whatever left `memory_state`, or nothing.
 
     The first also fetches the library's instructions, unless they are `code_cached` from an earlier call. Operands lie
     `at` the addresses of A, B, bias and result, by default one behind the other. Raises InputError for a machine
@@ -50,7 +51,8 @@ def run_matmul(
     """
     driver = _driver(accelerator)
     stream = matmul_stream(call, accelerator, cycles_per_instruction=driver.cycles_per_instruction, at=at)
-    return _runs(stream, accelerator, driver, runs, code_cached=code_cached, search=0, after=after)
+    left = after.memory_state if after else memory_state
+    return _runs(stream, accelerator, driver, runs, code_cached=code_cached, search=0, left=left)
 
 
 def run_conv(
@@ -70,7 +72,8 @@ def run_conv(
     search = 0
     if searched:
         search = search_cycles(call, accelerator, cycles_per_try=driver.conv_search_cycles_per_try)
-    return _runs(stream, accelerator, driver, runs, code_cached=code_cached, search=search, after=after)
+    left = after.memory_state if after else None
+    return _runs(stream, accelerator, driver, runs, code_cached=code_cached, search=search, left=left)
 
 
 def _driver(accelerator: Accelerator) -> Driver:
@@ -87,9 +90,9 @@ def _runs(
     *,
     code_cached: bool,
     search: int,
-    after: SocRun | None,
+    left: npt.NDArray[np.int64] | None,
 ) -> tuple[SocRun, ...]:
-    state = after.memory_state if after else new_memory(accelerator.memory, accelerator.dma.bus_bytes)
+    state = new_memory(accelerator.memory, accelerator.dma.bus_bytes) if left is None else left
     done = []
     for run in range(runs):
         state = later_run(state)

@@ -83,6 +83,22 @@ def test_both_ways_compute_the_normalised_product(
     np.testing.assert_array_equal(_result(apart, nest), expected)
 
 
+def test_an_accumulator_that_holds_one_block_of_rows_normalises_one_block_after_the_other() -> None:
+    """768 sums a row are 48 blocks of DIM rows; 64 KiB hold one such block of rows, 128 KiB two."""
+    normalisation = Normalisation(function="layer_norm", constants=CONSTANTS["layer_norm"], scale=SCALES["layer_norm"])
+    sums = np.random.default_rng(5).integers(-(1 << 14), 1 << 14, (20, 768)).astype(np.int32)
+    images = []
+    for kib in (64, 128):
+        image = np.zeros(C - BASE + sums.size, np.uint8)
+        image[WIDE - BASE :][: sums.nbytes] = sums.reshape(-1).view(np.uint8)
+        program = emit_normalisation(20, 768, _machine(kib), normalisation, source=WIDE, target=C)
+        execute(program, _machine(kib), image, BASE)
+        images.append(image)
+    np.testing.assert_array_equal(*images)
+    expected = _expected("layer_norm", sums.astype(np.int64))
+    np.testing.assert_array_equal(images[0][C - BASE :][: sums.size].view(np.int8).reshape(sums.shape), expected)
+
+
 def _machine(accumulator_kib: int) -> Accelerator:
     of = msgspec.structs.replace
     return of(IBERT, accumulator=of(IBERT.accumulator, capacity_bytes=accumulator_kib * 1024))
@@ -131,7 +147,7 @@ def test_what_cannot_be_emitted_is_refused() -> None:
         emit_fused(nest, partial, IBERT, normalisation, addresses=ADDRESSES)
     with pytest.raises(InputError, match="no such function"):
         emit_fused(nest, mapping, IBERT, replace(normalisation, function="gelu"), addresses=ADDRESSES)
-    with pytest.raises(InputError, match="do not fit"):
+    with pytest.raises(InputError, match="does not fit"):
         emit_normalisation(4, 4096, IBERT, normalisation, source=WIDE, target=C)
 
 

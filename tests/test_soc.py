@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 from functools import cache
 
+import msgspec
 import numpy as np
 import pytest
 from simulator_programs import ROOT
@@ -110,3 +111,33 @@ def test_a_machine_without_a_host_cannot_run_calls():
         run_conv(
             ConvCall(in_rows=8, in_columns=8, in_channels=16, out_channels=16, kernel=1), load_accelerator("gemmini")
         )
+
+
+def test_runs_of_writes_longer_than_the_ring_of_answers_do_not_hang():
+    """Two tiles of 11 x 11 blocks store 2 x 1936 rows of 64 bytes between two answers to reads; the ring has 2048."""
+    machine = soc()
+    machine = msgspec.structs.replace(
+        machine,
+        scratchpad=msgspec.structs.replace(machine.scratchpad, capacity_bytes=64 << 10),
+        accumulator=msgspec.structs.replace(machine.accumulator, capacity_bytes=256 << 10),
+        memory=msgspec.structs.replace(
+            machine.memory, cache=msgspec.structs.replace(machine.memory.cache, replacement="lru")
+        ),
+    )
+    call = MatmulCall(rows=512, columns=768, depth=768, bias="row", full_width=True)
+    at = (0x85000000, 0x8A800000, 0xA0000000, 0x86000000)
+    (run,) = run_matmul(call, machine, runs=1, code_cached=True, at=at)
+    assert run.result.write_bytes == 512 * 768 * 4
+
+
+def test_operands_may_be_parts_of_wider_rows():
+    """A head's slices of query and key move as many bytes as dense ones; a stride below a row is refused."""
+    dense, slices = (
+        run_matmul(MatmulCall(rows=64, columns=64, depth=64, b_transposed=True, **strides), soc(), runs=1)[0].result
+        for strides in ({}, {"a_stride": 768, "b_stride": 768})
+    )
+    assert (dense.read_bytes, dense.write_bytes, dense.macs) == (slices.read_bytes, slices.write_bytes, slices.macs)
+    assert slices.cycles >= dense.cycles
+    for wrong in ({"a_stride": 63}, {"b_stride": 63, "b_transposed": True}, {"c_stride": 10}):
+        with pytest.raises(InputError, match="shorter than a row"):
+            MatmulCall(rows=64, columns=64, depth=64, **wrong)

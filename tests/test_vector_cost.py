@@ -206,7 +206,7 @@ def test_the_pooling_writer_reads_a_row_for_every_window_element() -> None:
 
 
 @pytest.mark.parametrize("function", ["softmax", "layer_norm", "gelu"])
-@pytest.mark.parametrize("size", [(1, 1), (1, 768), (3, 5), (512, 768)])
+@pytest.mark.parametrize("size", [(1, 16), (1, 768), (3, 5), (512, 768)])
 @pytest.mark.parametrize(
     "machine", [machine for machine in MACHINES.values() if machine.vector_unit], ids=lambda machine: machine.name
 )
@@ -251,15 +251,6 @@ def test_without_units_the_host_takes_nearly_all_the_time() -> None:
 def test_with_integer_units_little_time_is_left_outside_the_array(name: str) -> None:
     outside = time_outside_the_array(MACHINES[name])
     assert 0 < outside / (outside + MATMUL_CYCLES) < 0.30  # published: 14 %, GELU counted with the matmuls
-
-
-def test_host_figures_give_back_the_published_breakdown() -> None:
-    host_only = msgspec.structs.replace(GEMMINI, store_path_functions=(), fused_activations=())
-    whole = 100 * 48.3e9 / (256 * 0.74)
-    published = {"softmax": 0.19, "gelu": 0.10, "layer_norm": 0.04, "add": 0.11}
-    for function, share in published.items():
-        nest, count = BERT_512[function]
-        assert count * vector_cost(nest, host_only)[1].cycles / whole == pytest.approx(share, rel=0.01)
 
 
 def test_the_survey_machines_differ_in_memory_sizes_only() -> None:

@@ -113,29 +113,29 @@ def emit_normalisation(
     target: int,
 ) -> Program:
     """The commands that load int32 rows from `source`, normalise them and store int8 rows at `target`, one block of up
-    to DIM rows loading while the one before is normalised.
+    to DIM rows loading while the one before is normalised; one after the other where the accumulator holds one block.
 
-    Raises InputError where the machine has no normaliser or its accumulator does not hold two blocks of one row.
+    Raises InputError where the machine has no normaliser or its accumulator does not hold a block of whole rows.
     """
     if accelerator.normaliser is None:
         raise InputError(f"accelerator {accelerator.name}", "has no normaliser", value=normalisation.function)
     dim, width = accelerator.dim, accelerator.accumulator_bytes
-    blocks = ceil_div(columns, dim)
-    if 2 * blocks * dim > accelerator.accumulator_rows:
+    block_rows = ceil_div(columns, dim) * dim
+    if block_rows > accelerator.accumulator_rows:
         raise InputError(
             "columns",
-            "two blocks of rows do not fit the accumulator",
+            "a block of whole rows does not fit the accumulator",
             value=columns,
             limit=accelerator.accumulator_rows,
         )
-    copies = (0, accelerator.accumulator_rows // 2)
+    copies = (0, accelerator.accumulator_rows // 2) if 2 * block_rows <= accelerator.accumulator_rows else (0,)
     commands: list[Words] = [
         isa.config_ld(stride_bytes=columns * width),
         *_configured(normalisation, columns),
     ]
     waiting: list[Words] = []
     for turn, first in enumerate(range(0, rows, dim)):
-        count, base = min(dim, rows - first), copies[turn % 2]
+        count, base = min(dim, rows - first), copies[turn % len(copies)]
         for column in range(0, columns, dim):
             local = isa.local_address(base + column, accumulator=True)
             at = source + width * (first * columns + column)
@@ -144,11 +144,14 @@ def emit_normalisation(
         pieces = [
             _Row(
                 memory=target + (first + row) * columns,
-                blocks={block: base + block * dim + row for block in range(blocks)},
+                blocks={block: base + block * dim + row for block in range(ceil_div(columns, dim))},
             )
             for row in range(count)
         ]
         waiting = list(_passes(pieces, columns, dim, normalisation))
+        if len(copies) == 1:
+            commands += waiting
+            waiting = []
     return isa.program_of([*commands, *waiting])
 
 

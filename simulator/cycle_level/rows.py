@@ -97,7 +97,16 @@ def _move_on(m):  # type: ignore[no-untyped-def]
     if m[A_PENDING] >= m[d + D_BEATS]:
         m[W_SHARED] += 1
         m[A_PENDING] = 0
+        _pass_acknowledgements(m)
     return True
+
+
+@merged
+def _pass_acknowledgements(m):  # type: ignore[no-untyped-def]
+    """An idle merger's place among the answers moves past those of writes as they leave the shared buffer: a long run
+    of them would otherwise overwrite, in the ring of answers, what it looks at next."""
+    while m[W_BUSY] == 0 and m[W_HEAD] < m[W_SHARED] and m[_record(m[W_HEAD]) + D_BEATS] == 0:
+        m[W_HEAD] += 1
 
 
 @merged

@@ -1,0 +1,27 @@
+"""The machines of the case study: Gemmini's default array, weight-stationary, in its SoC, with other memories and with
+the integer units of I-BERT."""
+
+from __future__ import annotations
+
+import msgspec
+
+from simulator.accelerator import Accelerator
+from simulator.accelerator_file import load_accelerator
+
+KIB = 1024
+
+
+def survey_machine(scratchpad_kib: int, accumulator_kib: int, *, units: bool = False) -> Accelerator:
+    """`gemmini-soc` as section 3.4.1 describes it (16x16, weight-stationary, behind a shared L2), with memories of so
+    many KiB; with `units`, what `gemmini-ibert` has beside it: i-GELU on the way out and the normaliser."""
+    base, integer = load_accelerator("gemmini-soc"), load_accelerator("gemmini-ibert")
+    replace = msgspec.structs.replace
+    return replace(
+        base,
+        name=f"survey-{scratchpad_kib}-{accumulator_kib}{'-units' if units else ''}",
+        array=replace(base.array, dataflows=("ws",)),
+        scratchpad=replace(base.scratchpad, capacity_bytes=scratchpad_kib * KIB),
+        accumulator=replace(base.accumulator, capacity_bytes=accumulator_kib * KIB),
+        fused_activations=integer.fused_activations if units else base.fused_activations,
+        vector_unit=integer.vector_unit if units else None,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
+from typing import Any
 
 from hls.layers import output_axis
 from model_ir.errors import InputError
@@ -38,9 +39,9 @@ class Part:
         return prod(self.shape) if self.whole else prod(self.shape) // self.shape[self.axis] * (self.stop - self.start)
 
     @property
-    def index(self) -> tuple[slice, ...]:
-        """What selects it from the tensor's values."""
-        return () if self.whole else (slice(None),) * self.axis + (slice(self.start, self.stop),)
+    def index(self) -> tuple[Any, ...]:
+        """What selects it from the tensor's values, as a view of them."""
+        return (...,) if self.whole else (slice(None),) * self.axis + (slice(self.start, self.stop),)
 
 
 def whole(tensor: str, shape: Shape) -> Part:

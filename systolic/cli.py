@@ -9,6 +9,7 @@ import typer
 from systolic.commands.accelerators import accelerators
 from systolic.commands.emit import emit
 from systolic.commands.fidelity import fidelity
+from systolic.commands.generate import generate
 from systolic.commands.hierarchies import hierarchies
 from systolic.commands.map_layers import map_layers
 from systolic.commands.mapspace import mapspace
@@ -32,6 +33,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "mapspace": mapspace,
     "emit": emit,
     "plan": plan,
+    "generate": generate,
     "replay": replay,
     "fidelity": fidelity,
     "report": report,

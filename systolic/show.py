@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mapper.schedule import Scheduled
     from mapper.value_check import ValueCheck
     from model_ir.graph import Graph
+    from reports.generation import GenerationStudy
     from reports.mapspace import MapspaceStudy
     from reports.plan import PlanReport
     from reports.record import RunRecord
@@ -190,6 +191,27 @@ def print_mapspace(page: Path, studies: Sequence[MapspaceStudy], *, as_json: boo
         for table in study_tables(study):
             console.print(table)
     console.print(f"page: {page}", markup=False, soft_wrap=True)
+
+
+def print_generated(studies: Sequence[GenerationStudy], *, page: Path | None, as_json: bool) -> None:
+    """Every study's points and where its ridge is crossed, what to know of it, and where the page lies, if there is
+    one."""
+    from reports.generation import study_as_json
+    from reports.generation_terminal import shown_of, study_tables
+
+    if as_json:
+        found = {"studies": [study_as_json(study) for study in studies]}
+        print_json(found | ({"page": str(page)} if page else {}))
+        return
+    console = Console()
+    for study in studies:
+        for table in study_tables(study):
+            console.print(table)
+        for note in (*study.found.notes, shown_of(study)):
+            if note:
+                console.print(f"note: {note}", style="dim", markup=False)
+    if page is not None:
+        console.print(f"page: {page}", markup=False, soft_wrap=True)
 
 
 def print_emitted(emitted: Sequence[Emitted], path: Path, *, as_json: bool) -> None:

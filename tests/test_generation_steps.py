@@ -245,11 +245,11 @@ def test_a_machine_computes_in_a_format_as_wide_as_needed() -> None:
 
 def test_what_does_not_fit_says_by_how_much() -> None:
     machine, model = load_machine("a100"), LANGUAGE_MODELS["llama-2-70b"]
-    needs = footprint(model, machine, parse_precision("w16a16"), KV, context=4096, step=DECODE)
+    needs = footprint(model, machine, parse_precision("w16a16"), KV, context=4096, batch=1)
     assert not needs.fits
     assert needs.excess_bytes == needs.total_bytes - machine.levels[0].capacity_bytes
     assert needs.weight_bytes == 2 * parameters(model).total
-    assert footprint(model, machine, parse_precision("w4a16"), KV, context=4096, step=DECODE).fits
+    assert footprint(model, machine, parse_precision("w4a16"), KV, context=4096, batch=1).fits
 
 
 @settings(derandomize=True, deadline=None, max_examples=60)

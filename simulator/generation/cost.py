@@ -127,23 +127,28 @@ class Footprint:
 
 
 def footprint(
-    model: LanguageModel, machine: Machine, precision: Precision, cache: Cache, *, context: Number, step: Step
+    model: LanguageModel, machine: Machine, precision: Precision, cache: Cache, *, context: Number, batch: Number
 ) -> Footprint:
-    """Memory for `step.batch` sequences of `context` tokens while `step` runs: all weights, the cache, and the largest
-    that is alive at once between two operators: the residual stream beside input and result of the widest product, or
-    the logits."""
-    rows, bits = step.rows, precision.activation_bits
-    kept = cache_bytes(model, cache, precision, tokens=context, batch=step.batch)
-    wide = (2 if model.gated else 1) * model.hidden * model.experts_per_token
-    alive = rows * (2 * model.features + max(wide, model.query_features + 2 * model.key_features)) * bits / 8
-    tokens = step.tokens if step.logits_tokens is None else step.logits_tokens
-    logits = step.batch * tokens * model.vocabulary * bits / 8 if model.logits else 0
+    """Memory for `batch` sequences of `context` tokens: all weights, the cache, and the activations of whichever needs
+    more, a prefill of one whole prompt (sequences after one another) or a decoding pass of the batch."""
+    prefill = activation_bytes(model, precision, rows=context, logits_rows=1)
+    decode = activation_bytes(model, precision, rows=batch, logits_rows=batch)
     return Footprint(
         weight_bytes=stored_weight_bytes(model, precision),
-        cache_bytes=kept,
-        activation_bytes=np.maximum(alive, logits),
+        cache_bytes=cache_bytes(model, cache, precision, tokens=context, batch=batch),
+        activation_bytes=np.maximum(prefill, decode),
         capacity_bytes=machine.levels[0].capacity_bytes,
     )
+
+
+def activation_bytes(model: LanguageModel, precision: Precision, *, rows: Number, logits_rows: Number) -> Number:
+    """The most that is alive at once between two operators: the residual stream beside input and result of the widest
+    product, or the logits. Scores stay on chip."""
+    wide = (2 if model.gated else 1) * model.hidden * model.experts_per_token
+    widest = 2 * model.features + max(wide, model.query_features + 2 * model.key_features)
+    logits = logits_rows * model.vocabulary if model.logits else 0
+    alive: Number = np.maximum(rows * widest, logits) * precision.activation_bits / 8
+    return alive
 
 
 def stored_weight_bytes(model: LanguageModel, precision: Precision) -> float:

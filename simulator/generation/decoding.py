@@ -42,11 +42,14 @@ class Setting:
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Decoded:
     """`seconds` of one output token of every sequence of a batch, expected; `step` is the pass of the (large) model
-    that most of it is; `extra_bytes` what has to be in memory besides that model and its cache (negative: less)."""
+    that most of it is; `extra_bytes` what has to be in memory besides that model and its cache (negative: less).
+    `wait_seconds` pass between the prefill and the first token out, and `prefills` says whether there is a prefill."""
 
     seconds: Number
     step: StepCost
     extra_bytes: Number = 0.0
+    wait_seconds: Number = 0.0
+    prefills: bool = True
 
 
 class Way(Protocol):
@@ -80,11 +83,11 @@ class OneByOne:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Speculative:
     """A `small` model drafts, the large one verifies, by the policies of `draft`. The small one keeps its own cache, in
-    its own precision."""
+    its own precision (None: that of the large one)."""
 
     small: LanguageModel
-    precision: Precision
     draft: Draft
+    precision: Precision | None = None
     name: str = "draft"
 
     def decoded(self, setting: Setting, context: Number, batch: Number) -> Decoded:
@@ -92,7 +95,8 @@ class Speculative:
         many tokens for each as for one: an upper estimate of the gain in a batch."""
         check_draft(self.draft)
         _same_words(self.small, setting.model)
-        little = replace(setting, model=self.small, precision=self.precision, cache=Cache())
+        precision = self.precision or setting.precision
+        little = replace(setting, model=self.small, precision=precision, cache=Cache())
         drafted: list[Number] = [0.0]
         for place in range(self.draft.length):
             drafted.append(drafted[-1] + decode_step(little, context + place, batch).seconds)
@@ -103,11 +107,11 @@ class Speculative:
                 verified = decode_step(setting, context, batch, tokens=count + 1).seconds
                 seconds = seconds + chance * (drafted[runs] + verified)
         tokens, _ = expected_round(self.draft)
-        kept = cache_bytes(self.small, Cache(), self.precision, tokens=context + self.draft.length, batch=batch)
+        kept = cache_bytes(self.small, Cache(), precision, tokens=context + self.draft.length, batch=batch)
         return Decoded(
             seconds=seconds / tokens,
             step=decode_step(setting, context, batch, tokens=self.draft.length + 1),
-            extra_bytes=stored_weight_bytes(self.small, self.precision) + kept,
+            extra_bytes=stored_weight_bytes(self.small, precision) + kept,
         )
 
 
@@ -158,7 +162,12 @@ class Diffusion:
         both_ways = replace(setting, model=replace(setting.model, causal=False, window=None, window_layers=0))
         new, earlier = (self.block, context) if self.cached else (context + self.block, np.zeros_like(context))
         cost = decode_step(both_ways, earlier, batch, tokens=new, logits_tokens=self.block)
-        return Decoded(seconds=cost.seconds * self.steps / self.block, step=cost)
+        return Decoded(
+            seconds=cost.seconds * self.steps / self.block,
+            step=cost,
+            wait_seconds=cost.seconds * self.steps,
+            prefills=self.cached,
+        )
 
 
 def decode_step(
@@ -189,12 +198,17 @@ def request_seconds(setting: Setting, way: Way, prompt: int, batch: int, output_
     MAX_OUTPUT_TOKENS."""
     if not 1 <= output_tokens <= MAX_OUTPUT_TOKENS:
         raise InputError("output tokens", "out of range", value=output_tokens, limit=f"1 to {MAX_OUTPUT_TOKENS}")
-    first = float(prefill_step(setting, prompt, batch).seconds)
-    if output_tokens == 1:
-        return first
     contexts = np.arange(prompt, prompt + output_tokens - 1, dtype=float)
+    first = first_token_seconds(prefill_step(setting, prompt, batch), way.decoded(setting, prompt, batch))
+    if output_tokens == 1:
+        return float(first)
     each = way.decoded(setting, contexts, batch).seconds
-    return first + float(np.sum(np.broadcast_to(each, contexts.shape)))
+    return float(first) + float(np.sum(np.broadcast_to(each, contexts.shape)))
+
+
+def first_token_seconds(prefill: StepCost, decoded: Decoded) -> Number:
+    """From the prompt to the first token out."""
+    return (prefill.seconds if decoded.prefills else 0.0) + decoded.wait_seconds
 
 
 def _part_of_step(setting: Setting, context: Number, batch: Number, *, logits: bool) -> StepCost:

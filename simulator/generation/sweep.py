@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +11,9 @@ import numpy.typing as npt
 from model_ir.errors import InputError
 from model_ir.language_model import LanguageModel
 from simulator.generation.cost import Footprint, StepCost, footprint, ridge
-from simulator.generation.decoding import Decoded, OneByOne, Setting, Way, prefill_step
+from simulator.generation.decoding import Decoded, OneByOne, Setting, Way, first_token_seconds, prefill_step
 from simulator.generation.precision import Precision
-from simulator.generation.step import Cache, Step, check_cache
+from simulator.generation.step import Cache, check_cache
 from simulator.rooflines.formats import Number
 from simulator.rooflines.machine import Machine
 
@@ -53,7 +53,7 @@ class Generated:
     @property
     def first_token_seconds(self) -> FloatArray:
         """Time to the first token, seconds."""
-        return self.table(self.prefill.seconds)
+        return self.table(first_token_seconds(self.prefill, self.decoded))
 
     @property
     def token_seconds(self) -> FloatArray:
@@ -80,15 +80,8 @@ def generate(setting: Setting, contexts: Sequence[int], batches: Sequence[int], 
     way = way or OneByOne()
     rows, columns = np.asarray(contexts, float)[:, None], np.asarray(batches, float)[None, :]
     prefill, decoded = prefill_step(setting, rows, columns), way.decoded(setting, rows, columns)
-    held = Step(batch=columns, tokens=rows, context=0, logits_tokens=1)
-    memory = footprint(setting.model, setting.machine, setting.precision, setting.cache, context=rows, step=held)
-    extra = memory.cache_bytes + decoded.extra_bytes
-    memory = Footprint(
-        weight_bytes=memory.weight_bytes,
-        cache_bytes=extra,
-        activation_bytes=memory.activation_bytes,
-        capacity_bytes=memory.capacity_bytes,
-    )
+    memory = footprint(setting.model, setting.machine, setting.precision, setting.cache, context=rows, batch=columns)
+    memory = replace(memory, cache_bytes=memory.cache_bytes + decoded.extra_bytes)
     return Generated(
         setting=setting,
         way=way,

@@ -1,0 +1,114 @@
+"""What `systolic generate` does: models on machines in precisions over contexts and batches, and the page of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from model_ir.errors import InputError
+from reports.generation import GenerationStudy
+from simulator.generation.crossing import ridge_batch, ridge_prompt
+from simulator.generation.decoding import OneByOne, Way, request_seconds
+from simulator.generation.precision import parse_precision
+from simulator.generation.step import Cache
+from simulator.generation.sweep import Generated, generate, sweep
+from simulator.rooflines.machine_file import load_machine
+from systolic.generate_options import diffusion, find_model, speculation
+
+MAX_REQUESTS = 4096
+"""Points at which a whole request is added up token by token."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerateRequest:
+    """What `systolic generate` was asked. `speculate` and `diffuse` are texts of `generate_options`; at most one of
+    them; `output_tokens` asks for the time of a whole request too."""
+
+    models: Sequence[str]
+    machines: Sequence[str] = ("a100",)
+    precisions: Sequence[str] = ("w16a16",)
+    contexts: Sequence[int] = (2048,)
+    batches: Sequence[int] = (1,)
+    cache: Cache = field(default_factory=Cache)
+    fused_attention: bool = True
+    speculate: str | None = None
+    diffuse: str | None = None
+    output_tokens: int | None = None
+
+
+def generate_job(request: GenerateRequest) -> tuple[GenerationStudy, ...]:
+    """A study for every model, machine and precision. Raises InputError as `sweep`, `find_model`, `parse_precision` and
+    the machine's reader do."""
+    if request.speculate is not None and request.diffuse is not None:
+        raise InputError("--diffuse", "one way of decoding at a time: --speculate is another")
+    models = [find_model(text) for text in dict.fromkeys(request.models)]
+    machines = [load_machine(name) for name in dict.fromkeys(request.machines)]
+    precisions = [parse_precision(text) for text in dict.fromkeys(request.precisions)]
+    found = sweep(
+        models,
+        machines,
+        precisions,
+        request.contexts,
+        request.batches,
+        cache=request.cache,
+        fused_attention=request.fused_attention,
+        way=_way(request),
+    )
+    points = len(request.contexts) * len(request.batches)
+    if request.output_tokens is not None and len(found) * points > MAX_REQUESTS:
+        raise InputError(
+            "--output-tokens",
+            "is added up token by token: too many points",
+            value=len(found) * points,
+            limit=MAX_REQUESTS,
+        )
+    return tuple(_study(each, request) for each in found)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Leave `text` at `path`, making its folder. Raises InputError where that cannot be."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(str(path), f"cannot be written: {error.strerror}") from error
+
+
+def _way(request: GenerateRequest) -> Way:
+    if request.speculate is not None:
+        return speculation(request.speculate)
+    return diffusion(request.diffuse) if request.diffuse is not None else OneByOne()
+
+
+def _study(found: Generated, request: GenerateRequest) -> GenerationStudy:
+    setting, way, plain = found.setting, found.way, None
+    if not isinstance(way, OneByOne):
+        # A masked model is set against the same sizes decoded one by one, which it cannot do itself.
+        causal = replace(setting, model=replace(setting.model, causal=True))
+        plain = generate(causal, request.contexts, request.batches)
+    requests = None
+    if request.output_tokens is not None:
+        requests = np.array(
+            [
+                [request_seconds(setting, way, context, batch, request.output_tokens) for batch in request.batches]
+                for context in request.contexts
+            ]
+        )
+    return GenerationStudy(
+        found=found,
+        plain=plain,
+        ridge_batches=ridge_batch(setting, found.contexts, way),
+        ridge_prompts=ridge_prompt(setting, found.batches),
+        output_tokens=request.output_tokens,
+        request_seconds=requests,
+    )
+
+
+def write_page(path: Path, studies: Sequence[GenerationStudy]) -> None:
+    """Leave the page of `studies` at `path`. Raises InputError where that cannot be."""
+    from reports.generation_page import render_generation
+
+    write_text(path, render_generation(studies))

@@ -11,12 +11,15 @@ from systolic.commands.emit import emit
 from systolic.commands.fidelity import fidelity
 from systolic.commands.generate import generate
 from systolic.commands.hierarchies import hierarchies
+from systolic.commands.machines import machines
 from systolic.commands.map_layers import map_layers
 from systolic.commands.mapspace import mapspace
+from systolic.commands.memory_wall import memory_wall
 from systolic.commands.plan import plan
 from systolic.commands.replay import replay
 from systolic.commands.report import report
 from systolic.commands.reproduce import reproduce
+from systolic.commands.roofline import roofline
 from systolic.commands.run import run
 from systolic.commands.show import show
 from systolic.commands.simulate import simulate
@@ -26,11 +29,14 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "run": run,
     "accelerators": accelerators,
     "hierarchies": hierarchies,
+    "machines": machines,
     "workloads": workloads,
     "show": show,
     "map": map_layers,
     "simulate": simulate,
     "mapspace": mapspace,
+    "roofline": roofline,
+    "memory-wall": memory_wall,
     "emit": emit,
     "plan": plan,
     "generate": generate,

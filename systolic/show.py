@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -28,9 +29,20 @@ if TYPE_CHECKING:
     from systolic.pipeline import LayerRun
 
 
+_WIDEST = 400
+"""Columns of a terminal beyond which a table is cut off."""
+
+
 def print_json(value: Any) -> None:
     """One JSON object on stdout."""
     sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+
+
+def print_whole(table: Table) -> None:
+    """A table with every number in it, however narrow the terminal: a wrapped line is better than one cut off."""
+    console = Console()
+    natural = Measurement.get(console, console.options.update(max_width=_WIDEST), table).maximum
+    Console(width=max(console.width, natural)).print(table)
 
 
 def _add_row(table: Table, *cells: str) -> None:

@@ -18,10 +18,12 @@ class Peak(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 class Level(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A memory, and the way between it and the next one out: `bandwidth_bytes_per_second`, for each direction where it
-    is `duplex`, for both together otherwise. The outermost memory has none."""
+    is `duplex`, for both together otherwise, all instances together. The outermost memory has none."""
 
     name: str
     capacity_bytes: float
+    instances: int = 1
+    """How many there are, of that capacity each; a tile lies in one of them."""
     bandwidth_bytes_per_second: float | None = None
     duplex: bool = False
     square_tile: int | None = None
@@ -51,6 +53,8 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     description: str
     year: float | None = None
     """When it came to market."""
+    is_model: bool = False
+    """It stands for a paper's model, not for something sold."""
     peaks: tuple[Peak, ...]
     levels: tuple[Level, ...]
     vector: Vector

@@ -72,6 +72,8 @@ def violations(machine: Machine) -> Iterator[Violation]:
 def _level(path: str, level: Level, *, outermost: bool) -> Iterator[Violation]:
     if not level.capacity_bytes >= MIN_CAPACITY_BYTES:
         yield f"{path}.capacity_bytes", "too small", level.capacity_bytes, f"at least {MIN_CAPACITY_BYTES:g}"
+    if level.instances < 1:
+        yield f"{path}.instances", "no memory at all", level.instances, "at least 1"
     if level.square_tile is not None and level.square_tile < 1:
         yield f"{path}.square_tile", "a tile without elements", level.square_tile, "at least 1"
     bandwidth = level.bandwidth_bytes_per_second

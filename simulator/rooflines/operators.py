@@ -7,28 +7,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 
 from model_ir.graph import Graph
 from model_ir.loop_nest import Access, LoopNest
 from simulator.rooflines.counting import DEFAULT_COUNTING, Counting
 from simulator.rooflines.formats import Number, Storage
-from simulator.rooflines.work import Work, elementwise_work, matmul_work
+from simulator.rooflines.work import Operator, Work, elementwise_work, matmul_work
 
 Bits = Mapping[str, Number]
 """Bits of one number of every tensor."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operator:
-    """One operator of a network: its layer (all up to the first number in its name, "layers.0"), its kind (function;
-    matmuls without parameters are "matmul of activations") and its work."""
-
-    name: str
-    layer: str
-    kind: str
-    work: Work
 
 
 def operators_of(graph: Graph, storage: Storage, counting: Counting = DEFAULT_COUNTING) -> tuple[Operator, ...]:

@@ -63,6 +63,17 @@ class Work:
         return ratio(self.flops, self.compulsory_bytes)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operator:
+    """One operator of a network: its layer (all up to the first number in its name, "layers.0"), its kind (function;
+    matmuls without parameters are "matmul of activations") and its work."""
+
+    name: str
+    layer: str
+    kind: str
+    work: Work
+
+
 def matmul_work(
     *,
     rows: Number,

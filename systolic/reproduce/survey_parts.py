@@ -20,8 +20,9 @@ from simulator.rooflines.attainable import attained
 from simulator.rooflines.formats import storage_of
 from simulator.rooflines.machine import Machine
 from simulator.rooflines.machine_file import load_machine
-from simulator.rooflines.operators import Operator, operators_of
+from simulator.rooflines.operators import operators_of
 from simulator.rooflines.traffic import tiled
+from simulator.rooflines.work import Operator
 from systolic.reproduce.published import Ours, PublishedTable
 from workloads import bert, gpt2
 

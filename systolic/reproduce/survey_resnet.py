@@ -16,7 +16,7 @@ from typing import Final
 
 from model_ir.graph import Graph
 from simulator.rooflines.machine_file import load_machine
-from simulator.rooflines.operators import Operator
+from simulator.rooflines.work import Operator
 from systolic.reproduce.published import Ours, PublishedTable
 from systolic.reproduce.survey_parts import FINITE, IDEAL, Totals, part_totals, printed_cells
 from workloads import resnet

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from simulator.rooflines.machine_file import load_machine
-from simulator.rooflines.operators import Operator
+from simulator.rooflines.work import Operator
 from systolic.reproduce.published import Ours, PublishedTable
 from systolic.reproduce.survey_parts import (
     FINITE,

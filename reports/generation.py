@@ -49,15 +49,13 @@ class GenerationStudy:
     @property
     def way(self) -> str:
         """How it decodes."""
-        return self.found.way.name
+        return self.found.way
 
     @property
     def gain(self) -> FloatArray:
-        """How many times as fast as one by one, at every point; 1 where that is the way; nan where it cannot be."""
-        if self.found.way.name == "one by one":
-            return np.ones(self.found.shape)
+        """How many times as fast as one by one, at every point; 1 where there is nothing to set it against."""
         if self.plain is None:
-            return np.full(self.found.shape, np.nan)
+            return np.ones(self.found.shape)
         return self.plain.token_seconds / self.found.token_seconds
 
     @property

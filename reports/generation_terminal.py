@@ -14,6 +14,7 @@ from reports.generation import GenerationStudy, point_rows
 from reports.units import count, printable, si, times
 
 ROWS: Final = 24
+_SIZES: Final = ("layers", "features", "heads")
 _STYLE: Final[dict[str, Any]] = {
     "title_justify": "left",
     "box": SIMPLE_HEAD,
@@ -46,6 +47,18 @@ def study_tables(study: GenerationStudy) -> Iterator[Table]:
         _add(points, *(shown(row) for shown in columns.values()))
     yield points
     yield _ridge_table(study)
+
+
+def models_table(rows: Sequence[dict[str, Any]]) -> Table:
+    """Models by name with their sizes."""
+    table = Table(**_STYLE)
+    for head in ("name", "parameters", "layers", "width", "heads", "writes"):
+        table.add_column(head, justify="left" if head in ("name", "writes") else "right", no_wrap=True)
+    for row in rows:
+        total, active = (si(row[key], "") for key in ("parameters", "active_parameters"))
+        sizes = (total if total == active else f"{total}, {active} a token", *(str(row[key]) for key in _SIZES))
+        _add(table, row["name"], *sizes, row["writes"])
+    return table
 
 
 def shown_of(study: GenerationStudy) -> str:

@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from model_ir.errors import InputError
+from model_ir.language_model import LanguageModel
 from reports.generation import GenerationStudy
 from simulator.generation.crossing import ridge_batch, ridge_prompt
-from simulator.generation.decoding import OneByOne, Way, request_seconds
+from simulator.generation.decoding import OneByOne, Setting, Way, request_seconds
+from simulator.generation.one_pass import SpeechSetting, check_one_pass, pass_ridges, transcribe
 from simulator.generation.precision import parse_precision
 from simulator.generation.step import Cache
-from simulator.generation.sweep import Generated, generate, sweep
+from simulator.generation.sweep import MAX_POINTS, generate
 from simulator.rooflines.machine_file import load_machine
 from systolic.generate_options import diffusion, find_model, speculation
 
@@ -40,32 +42,45 @@ class GenerateRequest:
 
 
 def generate_job(request: GenerateRequest) -> tuple[GenerationStudy, ...]:
-    """A study for every model, machine and precision. Raises InputError as `sweep`, `find_model`, `parse_precision` and
-    the machine's reader do."""
+    """A study for every model, machine and precision. Raises InputError as `generate`, `transcribe`, `find_model`,
+    `parse_precision` and the machine's reader do."""
     if request.speculate is not None and request.diffuse is not None:
         raise InputError("--diffuse", "one way of decoding at a time: --speculate is another")
-    models = [find_model(text) for text in dict.fromkeys(request.models)]
+    named = [find_model(text) for text in dict.fromkeys(request.models)]
     machines = [load_machine(name) for name in dict.fromkeys(request.machines)]
     precisions = [parse_precision(text) for text in dict.fromkeys(request.precisions)]
-    found = sweep(
-        models,
-        machines,
-        precisions,
-        request.contexts,
-        request.batches,
-        cache=request.cache,
-        fused_attention=request.fused_attention,
-        way=_way(request),
-    )
-    points = len(request.contexts) * len(request.batches)
-    if request.output_tokens is not None and len(found) * points > MAX_REQUESTS:
-        raise InputError(
-            "--output-tokens",
-            "is added up token by token: too many points",
-            value=len(found) * points,
-            limit=MAX_REQUESTS,
+    way = _way(request)
+    settings = [(model, machine, precision) for model in named for machine in machines for precision in precisions]
+    _check_size(len(settings), request)
+    return tuple(
+        _written(
+            Setting(
+                model=model,
+                machine=machine,
+                precision=precision,
+                cache=request.cache,
+                fused_attention=request.fused_attention,
+            ),
+            way,
+            request,
         )
-    return tuple(_study(each, request) for each in found)
+        if isinstance(model, LanguageModel)
+        else _heard(
+            SpeechSetting(model=model, machine=machine, precision=precision, fused_attention=request.fused_attention),
+            request,
+        )
+        for model, machine, precision in settings
+    )
+
+
+def _check_size(settings: int, request: GenerateRequest) -> None:
+    points = settings * len(request.contexts) * len(request.batches)
+    if points > MAX_POINTS:
+        raise InputError("sweep", "too many points", value=points, limit=MAX_POINTS)
+    if request.output_tokens is not None and points > MAX_REQUESTS:
+        raise InputError(
+            "--output-tokens", "is added up token by token: too many points", value=points, limit=MAX_REQUESTS
+        )
 
 
 def write_text(path: Path, text: str) -> None:
@@ -77,14 +92,28 @@ def write_text(path: Path, text: str) -> None:
         raise InputError(str(path), f"cannot be written: {error.strerror}") from error
 
 
+def _heard(setting: SpeechSetting, request: GenerateRequest) -> GenerationStudy:
+    asked = {
+        "--speculate": request.speculate,
+        "--diffuse": request.diffuse,
+        "--output-tokens": request.output_tokens,
+        "--keep-tokens": request.cache.kept_tokens,
+        "--cache": request.cache.keeps if request.cache.keeps != "kv" else None,
+    }
+    check_one_pass(setting.model, [option for option, value in asked.items() if value is not None])
+    found = transcribe(setting, request.contexts, request.batches)
+    ridge_batches, ridge_frames = pass_ridges(setting, found.contexts, found.batches)
+    return GenerationStudy(found=found, plain=None, ridge_batches=ridge_batches, ridge_prompts=ridge_frames)
+
+
 def _way(request: GenerateRequest) -> Way:
     if request.speculate is not None:
         return speculation(request.speculate)
     return diffusion(request.diffuse) if request.diffuse is not None else OneByOne()
 
 
-def _study(found: Generated, request: GenerateRequest) -> GenerationStudy:
-    setting, way, plain = found.setting, found.way, None
+def _written(setting: Setting, way: Way, request: GenerateRequest) -> GenerationStudy:
+    found, plain = generate(setting, request.contexts, request.batches, way=way), None
     if not isinstance(way, OneByOne):
         # A masked model is set against the same sizes decoded one by one, which it cannot do itself.
         causal = replace(setting, model=replace(setting.model, causal=True))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from model_ir.errors import InputError
 from model_ir.language_model import LanguageModel
+from model_ir.speech_model import SpeechModel
 from simulator.generation.decoding import Diffusion, Pipelined, Speculative, Way
 from simulator.generation.precision import parse_precision
 from simulator.generation.speculation import Draft, Pipeline
@@ -15,17 +17,37 @@ SPECULATE = "--speculate"
 DIFFUSE = "--diffuse"
 
 
-def find_model(text: str) -> LanguageModel:
+def find_model(text: str) -> LanguageModel | SpeechModel:
     """A model of the catalogue, or the one that a Hugging Face config.json (the file or its folder) describes."""
     from workloads.hugging_face.file import read_config
     from workloads.language_models import LANGUAGE_MODELS, language_model
+    from workloads.speech_models import SPEECH_MODELS
 
+    if text in SPEECH_MODELS:
+        return SPEECH_MODELS[text]
     if text in LANGUAGE_MODELS:
         return LANGUAGE_MODELS[text]
     path = Path(text)
     if path.suffix == ".json" or path.name != text or path.is_dir():
         return read_config(path)
     return language_model(text)
+
+
+def known_models() -> list[dict[str, Any]]:
+    """A row of every model that has a name: parameters, active ones (with experts fewer), sizes, source."""
+    from model_ir.language_model import parameters
+    from model_ir.speech_model import speech_parameters
+    from workloads.language_models import LANGUAGE_MODELS
+    from workloads.speech_models import SPEECH_MODELS
+
+    rows: list[dict[str, Any]] = []
+    for model in LANGUAGE_MODELS.values():
+        counted = parameters(model)
+        rows.append(_row(model, counted.total, counted.active) | {"writes": _writes(model)})
+    for speech in SPEECH_MODELS.values():
+        counts = speech_parameters(speech)
+        rows.append(_row(speech, counts, counts) | {"writes": "in one pass"})
+    return rows
 
 
 def speculation(text: str) -> Way:
@@ -43,8 +65,11 @@ def speculation(text: str) -> Way:
             )
         )
     _only(SPECULATE, given, needed=("draft", "length", "acceptance"), allowed=("fallback", "precision"))
+    small = find_model(given["draft"])
+    if not isinstance(small, LanguageModel):
+        raise InputError(f"{SPECULATE}: draft", "drafts nothing: it writes in one pass", value=small.name)
     return Speculative(
-        small=find_model(given["draft"]),
+        small=small,
         precision=parse_precision(given["precision"]) if "precision" in given else None,
         draft=Draft(
             length=_whole(SPECULATE, given, "length"),
@@ -63,6 +88,24 @@ def diffusion(text: str) -> Way:
         steps=_whole(DIFFUSE, given, "steps"),
         cached=_yes(DIFFUSE, given, "cache", default=True),
     )
+
+
+def _row(model: LanguageModel | SpeechModel, total: int, active: int) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "parameters": total,
+        "active_parameters": active,
+        "layers": model.layers,
+        "features": model.features,
+        "heads": model.heads,
+        "source": model.source,
+    }
+
+
+def _writes(model: LanguageModel) -> str:
+    if not model.logits:
+        return "nothing"
+    return "one by one" if model.causal else "by diffusion"
 
 
 def _pairs(option: str, text: str) -> dict[str, str]:

@@ -226,6 +226,18 @@ def print_generated(studies: Sequence[GenerationStudy], *, page: Path | None, as
         console.print(f"page: {page}", markup=False, soft_wrap=True)
 
 
+def print_models(*, as_json: bool) -> None:
+    """The models that `systolic generate` knows by name, their sizes and where those come from."""
+    from reports.generation_terminal import models_table
+    from systolic.generate_options import known_models
+
+    rows = known_models()
+    if as_json:
+        print_json(rows)
+        return
+    Console().print(models_table(rows))
+
+
 def print_emitted(emitted: Sequence[Emitted], path: Path, *, as_json: bool) -> None:
     """What of every layer is in the C file, and where that lies."""
     rows: list[dict[str, Any]] = [

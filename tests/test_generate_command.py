@@ -161,6 +161,17 @@ def test_speculation_and_diffusion_are_set_against_one_by_one() -> None:
     assert plain["studies"][0]["points"][0]["times_one_by_one"] == 1
 
 
+def test_models_known_by_name_are_listed() -> None:
+    done = RUNNER.invoke(app, ["generate", "--list", "--json"])
+    rows = {row["name"]: row for row in json.loads(done.stdout)}
+    assert rows["mixtral-8x7b"]["parameters"] > 3 * rows["mixtral-8x7b"]["active_parameters"]
+    assert rows["bert-base"]["writes"] == "nothing"
+    assert rows["llada-8b"]["writes"] == "by diffusion"
+    assert rows["conformer-s"]["writes"] == "in one pass"
+    shown = RUNNER.invoke(app, ["generate", "--list"])
+    assert "46.7 G, 12.9 G a token" in shown.stdout
+
+
 def test_what_does_not_fit_is_a_result() -> None:
     point = invoked("llama-3-70b")["studies"][0]["points"][0]
     assert not point["fits"]
@@ -170,6 +181,7 @@ def test_what_does_not_fit_is_a_result() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        ((), "no model given"),
         (("llada-8b",), "is not causal"),
         (("bert-base",), "generates nothing"),
         (("gpt2", "-p", "w4"), "precision: not understood"),

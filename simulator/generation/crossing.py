@@ -18,16 +18,16 @@ def ridge_batch(setting: Setting, contexts: FloatArray, way: Way) -> FloatArray:
     """The least batch at which the operations of a decoding pass take as long as its bytes, at every context (n,);
     nan where no batch up to MAX_BATCH does, as where attention, which no batch helps, is most of the bytes."""
     rows = np.asarray(contexts, float)[:, None]
-    return _least(lambda batches: way.decoded(setting, rows, batches).step, len(rows), MAX_BATCH)
+    return least_bound(lambda batches: way.decoded(setting, rows, batches).step, len(rows), MAX_BATCH)
 
 
 def ridge_prompt(setting: Setting, batches: FloatArray) -> FloatArray:
     """The shortest prompt whose prefill is bound by compute, at every batch (n,); nan above MAX_PROMPT."""
     rows = np.asarray(batches, float)[:, None]
-    return _least(lambda prompts: prefill_step(setting, prompts, rows), len(rows), MAX_PROMPT)
+    return least_bound(lambda prompts: prefill_step(setting, prompts, rows), len(rows), MAX_PROMPT)
 
 
-def _least(cost: Callable[[FloatArray], StepCost], points: int, most: int) -> FloatArray:
+def least_bound(cost: Callable[[FloatArray], StepCost], points: int, most: int) -> FloatArray:
     """The least whole number from 1 to `most` at which `cost`, given (points, n) numbers, is bound by compute: more
     work shares the same weights, so once bound it stays so. TRIES numbers between the last that is not and the first
     that is are looked at together, again and again."""

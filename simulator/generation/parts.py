@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from simulator.generation.precision import Precision
@@ -22,7 +22,17 @@ KINDS: tuple[Kind, ...] = (
     "encoder",
 )
 # Operations an element, as the operators of model_ir count themselves (model_ir/ops).
-FLOPS = {"rms_norm": 4, "layer_norm": 7, "silu": 5, "gelu": 9, "softmax": 5, "add": 1, "rotary": 3, "gather": 0}
+FLOPS = {
+    "rms_norm": 4,
+    "layer_norm": 7,
+    "silu": 5,
+    "gelu": 9,
+    "relu": 1,
+    "softmax": 5,
+    "add": 1,
+    "rotary": 3,
+    "gather": 0,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -74,9 +84,9 @@ class Parts:
             second_bits=bits,
             result_bits=activation if result_bits is None else result_bits,
             bias_bits=activation if biases else None,
+            bias_elements=biases * repeats,
             counting=self.counting,
         )
-        work = replace(work, other_bytes=work.other_bytes * biases / columns)
         parameters = work.second_bytes + work.other_bytes
         yield StepOperator(name=name, kind=kind, count=count, work=work, weight_bytes=parameters)
         if self.precision.outlier_share and not table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,9 @@ from simulator.generation.precision import Precision
 from simulator.generation.step import Cache, check_cache
 from simulator.rooflines.formats import Number
 from simulator.rooflines.machine import Machine
+
+if TYPE_CHECKING:
+    from simulator.generation.one_pass import SpeechSetting
 
 FloatArray = npt.NDArray[np.float64]
 MAX_POINTS = 10_000_000
@@ -31,8 +35,8 @@ class Generated:
     tokens of a sequence that holds `contexts` tokens, `ridge_flops_per_byte` where the machine's roof bends.
     """
 
-    setting: Setting
-    way: Way
+    setting: Setting | SpeechSetting
+    way: str
     contexts: FloatArray
     batches: FloatArray
     prefill: StepCost
@@ -73,8 +77,8 @@ def generate(setting: Setting, contexts: Sequence[int], batches: Sequence[int], 
     way cannot do with it and for a precision that the machine does not compute in. A point that does not fit in memory
     is a result: `memory.excess_bytes` says by how much.
     """
-    _check_axis("context", contexts, MAX_TOKENS, "tokens")
-    _check_axis("batch", batches, MAX_BATCH, "sequences")
+    check_axis("context", contexts, MAX_TOKENS, "tokens")
+    check_axis("batch", batches, MAX_BATCH, "sequences")
     if not setting.model.logits:
         raise InputError(setting.model.name, "is an encoder: it has no output projection and generates nothing")
     way = way or OneByOne()
@@ -84,7 +88,7 @@ def generate(setting: Setting, contexts: Sequence[int], batches: Sequence[int], 
     memory = replace(memory, cache_bytes=memory.cache_bytes + decoded.extra_bytes)
     return Generated(
         setting=setting,
-        way=way,
+        way=way.name,
         contexts=rows[:, 0],
         batches=columns[0],
         prefill=prefill,
@@ -130,12 +134,13 @@ def sweep(
     )
 
 
-def _check_axis(name: str, values: Sequence[int], most: int, unit: str) -> None:
+def check_axis(name: str, values: Sequence[int], most: int, unit: str, *, least: int = 1) -> None:
+    """Raise InputError for an axis without values and for a value that is not from `least` to `most`."""
     if not values:
         raise InputError(name, "no value given")
     for value in values:
-        if not 1 <= value <= most:
-            raise InputError(name, "out of range", value=value, limit=f"1 to {most} {unit}")
+        if not least <= value <= most:
+            raise InputError(name, "out of range", value=value, limit=f"{least} to {most} {unit}")
 
 
 def _beyond(model: LanguageModel, contexts: Sequence[int]) -> tuple[str, ...]:

@@ -7,13 +7,12 @@ from typing import Annotated
 
 import typer
 
+from model_ir.errors import InputError
 from systolic.options import JsonOption
 
 ModelsArgument = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="MODEL...", help="Language models: names of `systolic workloads`, or config.json files of Hugging Face."
-    ),
+    list[str] | None,
+    typer.Argument(metavar="MODEL...", help="Language models: names of --list, or config.json files of Hugging Face."),
 ]
 MachinesOption = Annotated[
     list[str] | None, typer.Option("--machine", "-m", help="A machine's name or TOML file; repeatable. Default: a100.")
@@ -29,7 +28,7 @@ PrecisionsOption = Annotated[
 
 
 def generate(
-    models: ModelsArgument,
+    models: ModelsArgument = None,
     machine: MachinesOption = None,
     precision: PrecisionsOption = None,
     context: Annotated[
@@ -63,6 +62,7 @@ def generate(
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Also write one HTML page.")] = None,
     csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Also write every point as CSV.")] = None,
+    list_models: Annotated[bool, typer.Option("--list", help="List the models known by name, and end.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Latency, tokens a second and memory of language models that generate, over context and batch on any machine.
@@ -74,7 +74,13 @@ def generate(
     from simulator.generation.step import Cache, Keeps
     from systolic.generate_job import GenerateRequest, generate_job, write_page, write_text
     from systolic.ranges import whole_numbers
-    from systolic.show import print_generated
+    from systolic.show import print_generated, print_models
+
+    if list_models:
+        print_models(as_json=as_json)
+        return
+    if not models:
+        raise InputError("MODEL", "no model given", limit="names of `systolic generate --list`, or a config.json")
 
     request = GenerateRequest(
         models=models,

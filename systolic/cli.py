@@ -21,6 +21,7 @@ from systolic.commands.report import report
 from systolic.commands.reproduce import reproduce
 from systolic.commands.roofline import roofline
 from systolic.commands.run import run
+from systolic.commands.sensitivity import bits, sensitivity
 from systolic.commands.show import show
 from systolic.commands.simulate import simulate
 from systolic.commands.workloads import workloads
@@ -42,6 +43,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "generate": generate,
     "replay": replay,
     "fidelity": fidelity,
+    "sensitivity": sensitivity,
+    "bits": bits,
     "report": report,
     "reproduce": reproduce,
 }

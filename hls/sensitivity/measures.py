@@ -16,7 +16,7 @@ from hls.parts import Part
 from hls.sensitivity.eigen import top_eigenvalues
 from hls.sensitivity.rounding import Shift, shift_of, squared_error
 from hls.sensitivity.surface import Surface
-from hls.sensitivity.trace import PYHESSIAN, Estimator, Stopping, hessian_traces
+from hls.sensitivity.trace import PYHESSIAN, Estimator, Progress, Stopping, Traces, hessian_traces
 from model_ir.errors import InputError
 
 Costs = dict[str, dict[int, float]]
@@ -49,17 +49,25 @@ Measure = Callable[[Question], Costs]
 
 
 def omega(question: Question) -> Costs:
-    """Mean Hessian trace times squared error: Omega of HAWQ-V2 and V3 (arXiv 1911.03852, 2011.10680).
+    """Mean Hessian trace times squared error: Omega of HAWQ-V2 and V3 (arXiv 1911.03852, 2011.10680)."""
+    return omega_of(question, traces_of(question))
 
-    A trace that is estimated negative counts as zero: rounding noise does not raise the loss there.
-    """
-    traces = hessian_traces(
+
+def traces_of(question: Question, progress: Progress | None = None) -> Traces:
+    """The traces that the question's Omega stands on."""
+    return hessian_traces(
         question.surface,
         question.parts,
         estimator=question.estimator,
         stopping=question.stopping,
         seed=question.seed,
+        progress=progress,
     )
+
+
+def omega_of(question: Question, traces: Traces) -> Costs:
+    """Omega by traces that are known. One that is estimated negative counts as zero: rounding noise does not raise the
+    loss there."""
     return _weighted(question, {name: max(0.0, estimate.mean) for name, estimate in traces.estimates.items()})
 
 

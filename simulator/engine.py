@@ -26,6 +26,7 @@ from simulator.cycle_level.limits import check_machine
 from simulator.cycle_level.window import pieces
 from simulator.memory_state import M_FETCHED, M_HITS, M_MISSED, M_ROW_HITS, M_ROW_MISSES, M_WRITTEN_BACK, new_memory
 from simulator.program import Program
+from simulator.skipping.skipper import Skipper
 
 # isort: off
 from simulator.cycle_level.state import (
@@ -166,8 +167,9 @@ def simulate(
     was taken; `trace_commands` = (from, to) records the activity intervals of those command indices.
     `host_cycles`, int64 (n,), are further cycles of the host before each command of a single Program. `memory_state`
     (`memory_state.new_memory`), changed by the run, carries the cache from one run to the next. `advance` runs the
-    machine in place of `in_full` (`tracing.Watcher` watches it; `skipping.Skipper` is not safe yet, see there). Raises
-    InputError for an illegal command (index and field) or a machine beyond the engine's limits.
+    machine in place of the engine's own way, which is as fast as it goes: `skipping.skipper.Skipper` for Programs in
+    pieces without a trace, `in_full` otherwise (`tracing.Watcher` watches it). Raises InputError for an illegal command
+    (index and field) or a machine beyond the engine's limits.
     """
     memory = memory or accelerator.memory
     check_machine(accelerator, memory, command_gap_cycles)
@@ -181,8 +183,10 @@ def simulate(
     intervals = np.full((max(0, span[1] - span[0]), 2), -1, np.int64)
     units = np.full(len(intervals), -1, np.int8)
     programs = [program] if isinstance(program, Program) else program
+    if advance is None:
+        advance = in_full if whole or trace_commands else Skipper()
     cycles, commands, accepted = _run_pieces(
-        m, behind, programs, accelerator, span, intervals, units, host_cycles, advance or in_full
+        m, behind, programs, accelerator, span, intervals, units, host_cycles, advance
     )
     result = result_of(m, cycles=cycles, commands=commands, accepted=accepted if whole else accepted[:0])
     return replace(

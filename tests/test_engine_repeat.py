@@ -19,6 +19,7 @@ from mapper.program import addresses_of
 from simulator import isa
 from simulator.accelerator import Memory
 from simulator.cycle_level import state as engine_state
+from simulator.cycle_level.port import PAGE_TRANSLATED, PAGE_TURN, READER, WRITER
 from simulator.engine import in_full, simulate
 from simulator.program import Program
 from simulator.skipping import kinds
@@ -103,6 +104,26 @@ def test_equal_work_over_and_over_is_simulated_once():
     found, full, skipped = both(pieces(repeated(isa.program_of(commands), 30), 20_000), GEMMINI)
     assert found == full
     assert skipped > 0.5
+
+
+def test_what_is_logged_of_pages_are_the_layers_own_addresses():
+    """Also of a packet that steps aside, in front of one that goes around, while its page is being asked for."""
+    nest, logged = RESNET50["56 1x1 64-256"], []
+
+    def logging(m, *rest):
+        m[engine_state.O_PAGES_LOGGED] = 0
+        end = in_full(m, *rest)
+        assert m[engine_state.O_PAGES_LOGGED] < engine_state.PAGES_LOGGED
+        log = m[engine_state.PAGE_LOG :][: m[engine_state.O_PAGES_LOGGED] * engine_state.PL_SIZE]
+        logged.extend(log.reshape(-1, engine_state.PL_SIZE).tolist())
+        return end
+
+    addresses = addresses_of(nest, GEMMINI)
+    chunks = emit_chunks(nest, heuristic(nest, GEMMINI), GEMMINI, addresses=addresses, chunk_commands=100)
+    simulate(chunks, GEMMINI, advance=logging)
+    found = [record for record in logged if record[engine_state.PL_WHAT] & ~1 != PAGE_TURN]
+    assert min(record[engine_state.PL_ADDRESS] for record in found) == min(addresses.a, addresses.b)
+    assert {record[engine_state.PL_WHAT] for record in found} >= {PAGE_TRANSLATED + READER, PAGE_TRANSLATED + WRITER}
 
 
 def test_nothing_is_skipped_from_the_first_loop_command_on():

@@ -197,6 +197,18 @@ def _grant_beat(m, memory, t):  # type: ignore[no-untyped-def]
         answer_write(m, memory, t, beat // 2, _leave(m, t))
 
 
+@inlined
+def asking_beat(m):  # type: ignore[no-untyped-def]
+    """The beat whose page the writer asks for: that in its second queue, or the one that stepped aside before it."""
+    return m[O_WRITE_SECOND] if m[O_WRITE_SECOND] >= 0 else m[O_WRITE_ASIDE]
+
+
+@inlined
+def shown_beat(m):  # type: ignore[no-untyped-def]
+    """The beat whose page the writer's register is compared with: that in its first queue, or the last one there."""
+    return m[O_WRITE_FIRST] if m[O_WRITE_FIRST] >= 0 else m[O_WRITE_SECOND]
+
+
 @compiled
 def _translate(m, t):  # type: ignore[no-untyped-def]
     """(whether the read, whether the write behind its first queue misses): the TLB takes one new page a cycle."""
@@ -208,7 +220,7 @@ def _translate(m, t):  # type: ignore[no-untyped-def]
         log_page(m, PAGE_TRANSLATED + READER, t, m[m[O_READ_SECOND] + Q_FROM])
         translate_page(m, t, READER, m[O_ASKED + READER])
     if writes:
-        log_page(m, PAGE_TRANSLATED + WRITER, t, m[m[O_WRITE_SECOND] // 2 + Q_FROM])
+        log_page(m, PAGE_TRANSLATED + WRITER, t, m[asking_beat(m) // 2 + Q_FROM])
         translate_page(m, t, WRITER, m[O_ASKED + WRITER])
     return not (m[O_KNOWN + READER] or reads), not (m[O_KNOWN + WRITER] or writes)
 
@@ -239,8 +251,9 @@ def _move_writes(m, t, full, misses):  # type: ignore[no-untyped-def]
     behind it steps aside into a third queue (shadow_retry_a).
     """
     known = page_is(m, t, WRITER, m[O_STALE])
-    if m[O_WRITE_FIRST] >= 0:
-        log_page(m, (PAGE_IS if known else PAGE_IS_NOT) + WRITER, t, m[m[O_WRITE_FIRST] // 2 + Q_FROM])
+    shown = shown_beat(m)
+    if shown >= 0:
+        log_page(m, (PAGE_IS if known else PAGE_IS_NOT) + WRITER, t, m[shown // 2 + Q_FROM])
     first, second, aside, asked = m[O_WRITE_FIRST], m[O_WRITE_SECOND], m[O_WRITE_ASIDE], m[O_STALE]
     again = np.int64(EMPTY)
     moves = first >= 0 and (second < 0 or misses or not full)

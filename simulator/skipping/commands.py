@@ -42,7 +42,11 @@ seen could be told exactly; how many commands have been read, the number of the 
 HISTORY on commands as entries (E_*) of the station."""
 H_QUEUE, H_SEEN1, H_SEEN2 = E_COMMAND, E_DEPS, E_ALLOCATED
 """Of a command of the history: its queue, and its two words as they are seen."""
-NUMBER_SHIFT = ADDRESS_BITS + 1
+NUMBER_SHIFT, _NUMBERS = ADDRESS_BITS + 1, 1 << 14
+"""Where an address holds its command's number, modulo so many."""
+MOST_LATENCY_CYCLES = 1 << 10
+"""Of the memory: no address is under way for longer than the 16 packets of a row of 1 KiB wait for each other's
+answers, in which time no more than _NUMBERS commands are read."""
 _ALIGNMENT_BITS, _DISTANCE_BITS, _MARK = 10, 37, 1 << 62
 MOST_REQUEST_BYTES = 1 << _ALIGNMENT_BITS
 MOST_STRIDE_BYTES = 1 << 20
@@ -68,7 +72,10 @@ def seen_address(view, address):  # type: ignore[no-untyped-def]
     """The address, 0 for zeros, as it looks from the last command read."""
     if address == 0:
         return address
-    back = (view[READ] - (address >> NUMBER_SHIFT)) & (REMEMBERED - 1)
+    back = (view[READ] - (address >> NUMBER_SHIFT)) & (_NUMBERS - 1)
+    if back >= REMEMBERED:
+        view[EXACT] = 0
+        back = np.int64(1)
     distance = address - view[command_at(view, view[READ] - back) + E_RS1]
     return _MARK | (((back << _DISTANCE_BITS) | distance) << _ALIGNMENT_BITS) | (address & (view[P_REQUEST] - 1))
 
@@ -104,7 +111,7 @@ def note_command(view, number, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     elif moves(funct):
         low = row_key(bits(rs2, 31, 0))
         if rs1 != 0:
-            view[e + E_RS1] = rs1 | ((number & (REMEMBERED - 1)) << NUMBER_SHIFT)
+            view[e + E_RS1] = rs1 | ((number & (_NUMBERS - 1)) << NUMBER_SHIFT)
             rs1 = _MARK | (rs1 & (view[P_REQUEST] - 1))
         if funct != 3 or not view[S_POOLED]:
             rs2 = _seen_operand(view, rs2, low, view[e + E_A_HIGH] - 1)

@@ -133,8 +133,10 @@ def _renamed(mask, view):  # type: ignore[no-untyped-def]
 
 @compiled
 def fold_station(m, t, o, n, view):  # type: ignore[no-untyped-def]
-    """Read the entries out, by age."""
+    """Read the entries out, by age; nothing if one is of a command too old to be told."""
     place, last = 0, _name_entries(m, view)
+    if not view[EXACT]:
+        return n
     first = np.int64(0)
     for queue in range(3):
         size = m[P_LD_ENTRIES] if queue == 0 else (m[P_EX_ENTRIES] if queue == 1 else m[P_ST_ENTRIES])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simulator.cycle_level.compile import compiled, most
-from simulator.cycle_level.port import page_of
+from simulator.cycle_level.port import asking_beat, page_of, shown_beat
 from simulator.cycle_level.rows import OWN_ENTRIES, SHARED_ENTRIES
 from simulator.skipping.commands import NUMBERS
 from simulator.skipping.front import walk_commands
@@ -192,10 +192,10 @@ def walk_port(m, t, o, n, out, view):  # type: ignore[no-untyped-def]
     m[O_KNOWN], m[O_KNOWN + 1] = o[n], o[n + 1]
     if m[O_READ_SECOND] >= 0:
         m[O_ASKED] = page_of(m[m[O_READ_SECOND] + Q_FROM])
-    if m[O_WRITE_SECOND] >= 0:
-        m[O_ASKED + 1] = page_of(m[m[O_WRITE_SECOND] // 2 + Q_FROM])
-    if m[O_WRITE_FIRST] >= 0:
-        m[O_STALE] = page_of(m[m[O_WRITE_FIRST] // 2 + Q_FROM])
+    if asking_beat(m) >= 0:
+        m[O_ASKED + 1] = page_of(m[asking_beat(m) // 2 + Q_FROM])
+    if shown_beat(m) >= 0:
+        m[O_STALE] = page_of(m[shown_beat(m) // 2 + Q_FROM])
     return n + 2
 
 

@@ -29,7 +29,7 @@ from simulator.cycle_level.port import (
     page_of,
     translate_page,
 )
-from simulator.skipping.commands import H_QUEUE, READ, command_at, comparable, meant_address, seen_address
+from simulator.skipping.commands import EXACT, H_QUEUE, READ, command_at, comparable, meant_address, seen_address
 from simulator.skipping.state import unfold
 from simulator.skipping.table import (
     A_AFTER,
@@ -180,10 +180,8 @@ def _answers_hold(known, view, pair):  # type: ignore[no-untyped-def]
 
 @compiled
 def _note_pair(m, t, known, view, state, segment):  # type: ignore[no-untyped-def]
-    pair, place = known[PAIRS_HELD], _pair_place(known, state, segment)
-    known[PAIRS + pair * PAIR_SIZE + A_BEFORE] = known[place]
-    known[place] = pair + 1
-    known[PAIRS_HELD] += 1
+    """Note what came of the pair, unless a logged address cannot be told."""
+    pair = known[PAIRS_HELD]
     _open_conditions(m, t)
     for i in range(COUNTERS.size):
         known[RISES + pair * COUNTERS.size + i] = m[COUNTERS[i]] - known[BEFORE + i]
@@ -202,7 +200,11 @@ def _note_pair(m, t, known, view, state, segment):  # type: ignore[no-untyped-de
         log = _note_questions(known, view, m[entered + 2], m[entered + 1], log)
         known[HOLDERS + m[entered]] = m[entered + 2]
     known[record + A_ASKED] = log - start
-    known[LOG_HELD] = log - LOG
+    if view[EXACT]:
+        place = _pair_place(known, state, segment)
+        known[record + A_BEFORE], known[place] = known[place], pair + 1
+        known[LOG_HELD] = log - LOG
+        known[PAIRS_HELD] += 1
 
 
 @inlined

@@ -1,8 +1,4 @@
-"""Runs a machine without simulating twice what it repeats, on request: `simulate(chunks, advance=Skipper())`.
-
-Not for use yet: its results have equalled the full run's wherever they were compared, but whole networks simulated by
-several threads have ended in a segmentation fault inside `proceed`, so `simulate` does not choose it by itself.
-"""
+"""Runs a machine without simulating twice what it repeats: `simulate(chunks)` does so by itself."""
 
 from __future__ import annotations
 

@@ -53,6 +53,8 @@ def fold(m, t, o, first, view):  # type: ignore[no-untyped-def]
     # A value that is not known to the compiler: one body of every walk serves both ways.
     out = view[EXACT] == 1
     n = fold_station(m, t, o, first, view)
+    if n == first:
+        return np.int64(0)
     n = walk(m, t, 0, ALWAYS, o, n, out, view)
     n = walk_front(m, t, o, n, out, view)
     n = _walk_units(m, t, o, n, out, view)

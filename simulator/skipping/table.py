@@ -16,6 +16,7 @@ from simulator.skipping.commands import (
     BATCH_COMMANDS,
     H_SEEN1,
     H_SEEN2,
+    MOST_LATENCY_CYCLES,
     MOST_REQUEST_BYTES,
     READ,
     command_at,
@@ -32,8 +33,8 @@ from simulator.cycle_level.state import (
     G_LOAD_DMA_WAIT, G_LOAD_PAD_WAIT, G_RDMA_ACTIVE, G_RDMA_BYTES, G_RDMA_LATENCY, G_STATION_ACTIVE, G_STORE_ACTIVE,
     G_STORE_DMA_WAIT, G_STORE_PAD_WAIT, G_STORE_POOLING, G_UNROLLER_ACTIVE, G_WDMA_ACTIVE, G_WDMA_BYTES,
     G_WDMA_LATENCY, N_ACC_READ, N_ACC_WRITE, N_SP_READ, N_SP_WRITE, O_PAGE_FROM, O_TRANSLATED, PAGES_LOGGED,
-    P_ACC_PORTS, P_MEMORY_KIND, P_NORM_LANES, P_REQUEST, R_BEATS, R_BYTES, R_REQUESTS, SLOTS, STALLS, V_BEATS, V_BYTES,
-    V_REQUESTS, X_BUSY, X_MACS,
+    P_ACC_PORTS, P_LATENCY, P_MEMORY_KIND, P_NORM_LANES, P_REQUEST, R_BEATS, R_BYTES, R_REQUESTS, SLOTS, STALLS,
+    V_BEATS, V_BYTES, V_REQUESTS, X_BUSY, X_MACS,
 )  # fmt: skip
 # isort: on
 
@@ -123,9 +124,9 @@ def number_of(known, words, n, kept, at, table, size, held):  # type: ignore[no-
 
 def may_repeat(m: npt.NDArray[np.int64]) -> bool:
     """Whether `fold` holds all of this machine's state: not that of a cache, of a memory shared with others, of a
-    single-ported accumulator's queues or of a normaliser."""
+    single-ported accumulator's queues or of a normaliser; nor is it taken where memory answers very late."""
     own = m[P_MEMORY_KIND] == OWN and m[P_ACC_PORTS] == 2 and m[P_NORM_LANES] == 0
-    return bool(own and m[P_REQUEST] <= MOST_REQUEST_BYTES)
+    return bool(own and m[P_REQUEST] <= MOST_REQUEST_BYTES and m[P_LATENCY] <= MOST_LATENCY_CYCLES)
 
 
 @inlined

@@ -50,6 +50,7 @@ from mapper.codegen.tiles import (
     ZERO,
     b_row,
     inner,
+    merged,
     place_pieces,
     place_runs,
     place_step,
@@ -63,14 +64,14 @@ COMPUTE_PRELOADED, COMPUTE_ACCUMULATED, PRELOAD = np.uint8(4), np.uint8(5), np.u
 ALL_DUE = np.int64(-1)
 
 
-@inner
+@merged
 def put(out, at, funct, rs1, rs2):  # type: ignore[no-untyped-def]
     """Write one command; returns the next place."""
     out[0][at], out[1][at], out[2][at] = funct, rs1, rs2
     return at + 1
 
 
-@inner
+@merged
 def _put_store(w, bases, out, at, stores, store, state):  # type: ignore[no-untyped-def]
     """One store; the first of a result behind partial sums changes the configuration."""
     if w.parts > 1 and not state[STORES_RESULT] and np.int64(stores[0][store]) < bases[PARTIAL]:
@@ -79,7 +80,7 @@ def _put_store(w, bases, out, at, stores, store, state):  # type: ignore[no-unty
     return put(out, at, MVOUT, stores[0][store], stores[1][store])
 
 
-@inner
+@merged
 def _put_stores(w, bases, out, at, stores, state, position, result):  # type: ignore[no-untyped-def]
     """Stores due at `position`, and all of results before `result`."""
     head = state[STORE_HEAD]
@@ -90,7 +91,7 @@ def _put_stores(w, bases, out, at, stores, state, position, result):  # type: ig
     return at
 
 
-@inner
+@merged
 def _put_overlapped(w, bases, out, at, stores, state, bias, result):  # type: ignore[no-untyped-def]
     """Stores of results before `result` up to the last that reads accumulator rows the `bias` load writes."""
     last = state[STORE_HEAD]
@@ -103,7 +104,7 @@ def _put_overlapped(w, bases, out, at, stores, state, bias, result):  # type: ig
     return at
 
 
-@inner
+@merged
 def _put_due(w, bases, out, at, loads, stores, state, compute, result):  # type: ignore[no-untyped-def]
     """Loads and stores due before the step's compute number `compute`. A bias load takes accumulator rows of the result
     before the current one, so their stores come first; the first partial sums behind biases change the
@@ -122,15 +123,13 @@ def _put_due(w, bases, out, at, loads, stores, state, compute, result):  # type:
     return _put_stores(w, bases, out, at, stores, state, state[POSITION] + compute, ALL_DUE)
 
 
-@inner
-def _compute(w, info, runs, run, block, krow, kcol, k, stationary, result, out, at):  # type: ignore[no-untyped-def]
-    """One preload and compute. `stationary`: this compute brings new weights (ws) or starts a new sum (os); `result` is
-    a local address."""
+@merged
+def _stationary(w, info, block, krow, kcol, k):  # type: ignore[no-untyped-def]
+    """What the runs of one weight block share: A's rows before a run's own, A's columns, and the block of B."""
     krow_0, kcol_0, in_0 = (0, 0, 0) if w.a_place else (info[KROW_0], info[KCOL_0], info[IN_0])
-    rows, depth = runs[run, 3], min(w.dim, info[IN_1] - k)
+    depth = min(w.dim, info[IN_1] - k)
     columns = min(w.dim, info[OUT_1] - info[OUT_0] - block * w.dim)
-    a = info[A_BASE] + runs[run, 1]
-    a += (k - in_0) // w.dim * w.a_depth
+    a = info[A_BASE] + (k - in_0) // w.dim * w.a_depth
     a += (krow - krow_0) * w.row_dilation * w.a_line + (kcol - kcol_0) * w.column_dilation
     krow_0, kcol_0, in_0 = (0, 0, 0) if w.b_place else (info[KROW_0], info[KCOL_0], info[IN_0])
     out_column = info[OUT_0] + block * w.dim - (0 if w.b_place == 2 else info[OUT_0])
@@ -139,23 +138,33 @@ def _compute(w, info, runs, run, block, krow, kcol, k, stationary, result, out, 
     else:
         place = (krow - krow_0) * w.b_kernel_columns + kcol - kcol_0
         b = info[B_BASE] + b_row(w, place * w.b_position + k - in_0, out_column // w.dim)
-    funct = COMPUTE_PRELOADED if stationary else COMPUTE_ACCUMULATED
-    b_span, nothing = encode_span(depth, columns, b), encode_span(w.dim, w.dim, GARBAGE)
+    return a, depth, columns, encode_span(depth, columns, b)
+
+
+@merged
+def _compute(w, runs, run, shared, starts, result, out, at):  # type: ignore[no-untyped-def]
+    """One preload and compute of what `_stationary` gave. `starts`: this compute brings new weights (ws) or starts a
+    new sum (os); `result` is a local address."""
+    a, depth, columns, b_span = shared
+    rows = runs[run, 3]
+    a_span = encode_span(rows, depth, a + runs[run, 1])
+    funct = COMPUTE_PRELOADED if starts else COMPUTE_ACCUMULATED
+    nothing = encode_span(w.dim, w.dim, GARBAGE)
     result = encode_span(rows, columns, result)
     if w.weight_stationary:
-        at = put(out, at, PRELOAD, b_span if stationary else nothing, result)
-        return put(out, at, funct, encode_span(rows, depth, a), nothing)
+        at = put(out, at, PRELOAD, b_span if starts else nothing, result)
+        return put(out, at, funct, a_span, nothing)
     at = put(out, at, PRELOAD, nothing, result)
-    return put(out, at, funct, encode_span(rows, depth, a), b_span)
+    return put(out, at, funct, a_span, b_span)
 
 
-@inner
+@merged
 def _result(w, info, runs, run, block, accumulate):  # type: ignore[no-untyped-def]
     """Local address of the accumulator rows of one run and output-channel block."""
     return encode_accumulator(info[C_BASE] + runs[run, 0] + block * w.c_plane, accumulate, False)
 
 
-@inner
+@merged
 def _ws_computes(w, bases, info, runs, run_count, loads, stores, state, out, at):  # type: ignore[no-untyped-def]
     """Weight block outer, runs of columns inner."""
     compute = ZERO
@@ -165,15 +174,16 @@ def _ws_computes(w, bases, info, runs, run_count, loads, stores, state, out, at)
             for kcol in range(info[KCOL_0], info[KCOL_1]):
                 for k in range(info[IN_0], info[IN_1], w.dim):
                     fresh = first and krow == info[KROW_0] and kcol == info[KCOL_0] and k == info[IN_0]
+                    shared = _stationary(w, info, block, krow, kcol, k)
                     for run in range(run_count):
                         at = _put_due(w, bases, out, at, loads, stores, state, compute, info[RESULT])
                         result = _result(w, info, runs, run, block, not fresh)
-                        at = _compute(w, info, runs, run, block, krow, kcol, k, run == 0, result, out, at)
+                        at = _compute(w, runs, run, shared, run == 0, result, out, at)
                         compute += 1
     return at
 
 
-@inner
+@merged
 def _os_computes(w, bases, info, runs, run_count, loads, stores, state, out, at):  # type: ignore[no-untyped-def]
     """Result block outer, reduction inner; the sum leaves the mesh before its output register could saturate."""
     compute = ZERO
@@ -191,7 +201,8 @@ def _os_computes(w, bases, info, runs, run_count, loads, stores, state, out, at)
                         ends = term == depth - 1 or (term + 1) % w.os_blocks_per_result == 0
                         fresh = first and term < w.os_blocks_per_result
                         result = _result(w, info, runs, run, block, not fresh) if ends else GARBAGE
-                        at = _compute(w, info, runs, run, block, krow, kcol, k, starts, result, out, at)
+                        shared = _stationary(w, info, block, krow, kcol, k)
+                        at = _compute(w, runs, run, shared, starts, result, out, at)
                         compute += 1
                         term += 1
     return at
@@ -240,7 +251,7 @@ def _entry(sources: int) -> Any:
     """`emit_steps` compiled. numba's cache notices changes of the file a function is in, but not of those it calls
     into; the digest of all their sources is part of the cache's key because the function refers to it."""
 
-    @njit(cache=True)
+    @njit(cache=True, error_model="numpy")
     def emit_steps(w, bases, offsets, state, loads, ahead, stores, runs, pieces, out, at, room):  # type: ignore[no-untyped-def]
         state[SOURCES] = sources
         return _emit_steps(w, bases, offsets, state, loads, ahead, stores, runs, pieces, out, at, room)

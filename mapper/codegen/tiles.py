@@ -17,8 +17,11 @@ from numba import njit
 ) = map(np.int64, range(25))  # fmt: skip
 ZERO = np.int64(0)
 
-inner = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+inner = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy")
 """Compiles functions that only compiled functions call: part of `emit_steps` in `codegen.steps`, which is cached."""
+merged = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False, error_model="numpy", forceinline=True)
+"""As `inner`, for what every command passes through: it becomes part of its caller, so that no array is handed on
+(seven words each) and counted at every command."""
 
 
 @inner

@@ -129,6 +129,7 @@ def _run_pieces(
     """Run the stream piece by piece; returns (cycles, commands, cycles the commands of the last piece came in)."""
     cycles, known, checked = 0, 0, new_check()
     accepted: npt.NDArray[np.int64] = np.zeros(0, np.int64)
+    room = accepted
     for piece, more in pieces(programs):
         check_next(piece, accelerator, checked, first_index=known, more=more)
         _note_units(units, piece, known, span)
@@ -137,7 +138,10 @@ def _run_pieces(
             np.ascontiguousarray(piece.rs1).view(np.int64),
             np.ascontiguousarray(piece.rs2).view(np.int64),
         )
-        accepted = np.zeros(len(piece), np.int64) if host_cycles is None else host_cycles.copy()
+        if len(room) < len(piece):
+            room = np.zeros(len(piece), np.int64)
+        accepted = room[: len(piece)]
+        accepted[:] = 0 if host_cycles is None else host_cycles
         m[F_MORE], m[F_BASE] = more, known
         t = cycles if known else start(m, *words, accepted)
         known += len(piece)

@@ -26,7 +26,8 @@ from simulator.program import Program
 Activation = Literal["none", "relu"]
 Commands = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint64], npt.NDArray[np.uint64]]
 
-CHUNK_COMMANDS = 1 << 20
+CHUNK_COMMANDS = 120_000
+"""2 MB: what a piece takes up is used again for the next. Just below what `simulator.skipping` looks at as one."""
 EMIT_LIMIT_COMMANDS = 8_000_000
 """Beyond this `emit` refuses (136 MB of commands); `emit_chunks` does not."""
 ACTIVATIONS: dict[Activation, int] = {"none": isa.NO_ACTIVATION, "relu": isa.RELU}

@@ -10,6 +10,8 @@ from simulator.isa import COMPUTE_ACCUMULATED, COMPUTE_PRELOADED, LOOP_CONV_WS, 
 from simulator.program import Program
 
 EXECUTE_COMMANDS = np.array([PRELOAD, COMPUTE_PRELOADED, COMPUTE_ACCUMULATED, LOOP_WS, LOOP_CONV_WS], np.uint8)
+IS_EXECUTE = np.isin(np.arange(256), EXECUTE_COMMANDS)
+"""By funct; to look each up is ten times as fast as to compare it with every one of them."""
 
 
 def joined(first: Program, second: Program) -> Program:
@@ -32,7 +34,7 @@ def pieces(programs: Iterable[Program]) -> Iterator[tuple[Program, bool]]:
             continue
         if held is None:
             held = program
-        elif np.isin(program.funct, EXECUTE_COMMANDS).any():
+        elif IS_EXECUTE[program.funct].any():
             yield held, True
             held = program
         else:

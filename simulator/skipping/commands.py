@@ -32,7 +32,7 @@ from simulator.cycle_level.state import (
 NAMES = FRONT
 REACH, NUMBERS, EXACT, READ, NUMBERED_FROM, ORDER = range(NAMES + SLOTS, NAMES + SLOTS + 6)
 HISTORY = ORDER + SLOTS
-REMEMBERED = 1 << 12
+REMEMBERED = 1 << 10
 """Commands that are looked back at: many times those that can be under way."""
 BATCH_COMMANDS = 1 << 17
 VIEW_SIZE = HISTORY + (REMEMBERED + BATCH_COMMANDS) * E_SIZE
@@ -196,8 +196,7 @@ def forget_old(view):  # type: ignore[no-untyped-def]
     view[NUMBERED_FROM] += begin
 
 
-def new_view() -> npt.NDArray[np.int64]:
-    """A view before the first command, but for the machine's parameters."""
-    view = np.zeros(VIEW_SIZE, np.int64)
+def renew_view(view: npt.NDArray[np.int64]) -> None:
+    """Make it a view before the first command, but for the machine's parameters."""
+    view[: HISTORY + REMEMBERED * E_SIZE] = 0
     view[NUMBERED_FROM] = -REMEMBERED
-    return view

@@ -91,7 +91,7 @@ MOST_ANSWERS = 16
 """Pairs of one state and segment that are tried."""
 LEAST_LATER = 2
 """Times that a segment must still come behind the one before it, for what comes of it to be worth noting."""
-MOST_TRIALS, LONGEST_REST = 1024, 1 << 14
+MOST_TRIALS, LONGEST_REST = 256, 1 << 14
 """States looked at before it is asked whether that paid; segments that go by before it is tried again, at most."""
 
 

@@ -150,6 +150,12 @@ def _empty(known):  # type: ignore[no-untyped-def]
     known[STATE] = -1
 
 
+def renew(known: npt.NDArray[np.int64]) -> None:
+    """Forget everything, of another machine too."""
+    known[:STATE_WORDS] = 0
+    _empty(known)
+
+
 @compiled
 def repeats(functs, rs1s, rs2s):  # type: ignore[no-untyped-def]
     """Whether what repeats in these commands can be told (`skipping.commands.is_plain`)."""

@@ -12,7 +12,7 @@ from simulator.generation.crossing import ridge_batch
 from simulator.generation.decoding import OneByOne, Setting
 from simulator.generation.precision import parse_precision
 from simulator.generation.sweep import generate, sweep
-from simulator.rooflines.machine_file import load_machine, machine_names
+from simulator.rooflines.machines import all_machine_names, find_machine
 from workloads.language_models import LANGUAGE_MODELS
 
 MODELS = ("llama-2-7b", "llama-3-8b", "mistral-7b", "mixtral-8x7b", "qwen2.5-7b")
@@ -26,7 +26,7 @@ def main() -> None:
     """Print both times."""
     models = [LANGUAGE_MODELS[name] for name in MODELS]
     precisions = [parse_precision(text) for text in PRECISIONS]
-    known = [load_machine(name) for name in machine_names()]
+    known = [find_machine(name) for name in all_machine_names()]
     able = [machine for machine in known if {"bf16", "fp16"} & set(machine.formats)]
     machines = [able[place % len(able)] for place in range(MACHINES)]
     started, cpu = time.perf_counter(), time.process_time()

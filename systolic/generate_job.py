@@ -17,7 +17,7 @@ from simulator.generation.one_pass import SpeechSetting, check_one_pass, pass_ri
 from simulator.generation.precision import parse_precision
 from simulator.generation.step import Cache
 from simulator.generation.sweep import MAX_POINTS, generate
-from simulator.rooflines.machine_file import load_machine
+from simulator.rooflines.machines import find_machine
 from systolic.generate_options import diffusion, find_model, speculation
 
 MAX_REQUESTS = 4096
@@ -47,7 +47,7 @@ def generate_job(request: GenerateRequest) -> tuple[GenerationStudy, ...]:
     if request.speculate is not None and request.diffuse is not None:
         raise InputError("--diffuse", "one way of decoding at a time: --speculate is another")
     named = [find_model(text) for text in dict.fromkeys(request.models)]
-    machines = [load_machine(name) for name in dict.fromkeys(request.machines)]
+    machines = [find_machine(name) for name in dict.fromkeys(request.machines)]
     precisions = [parse_precision(text) for text in dict.fromkeys(request.precisions)]
     way = _way(request)
     settings = [(model, machine, precision) for model in named for machine in machines for precision in precisions]

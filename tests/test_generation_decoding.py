@@ -32,7 +32,9 @@ from simulator.generation.speculation import (
 )
 from simulator.generation.step import Cache
 from simulator.generation.sweep import generate, sweep
+from simulator.rooflines.formats import FORMAT_BITS
 from simulator.rooflines.machine_file import load_machine
+from simulator.rooflines.machines import all_machine_names, find_machine
 from workloads.language_models import LANGUAGE_MODELS
 
 A100 = load_machine("a100")
@@ -135,6 +137,30 @@ def test_sharing_parameters_is_what_gains_in_a_pipeline() -> None:
     )
     assert shared < one / 3
     assert apart == pytest.approx(one, rel=0.01)
+
+
+def test_a_part_of_a_pipeline_reads_the_output_projection_once_for_two_rows() -> None:
+    """At a batch bound by compute, where rows cost: a quarter of the layers for four tokens, the projection for two."""
+    batch, stages = 256, 4
+    way = Pipelined(pipeline=Pipeline(stages=stages, acceptance=0.75))
+    whole, twice, wide = (decode_step(LARGE, 64, rows).seconds_by_kind for rows in (batch, 2 * batch, stages * batch))
+    layers = sum(float(seconds) for kind, seconds in wide.items() if kind != "logits") / stages
+    assert float(twice["logits"]) > 1.5 * float(whole["logits"])
+    expected = (layers + float(twice["logits"])) * (0.75 + 0.25 * stages)
+    assert float(way.decoded(LARGE, 64, batch).seconds) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", all_machine_names())
+def test_every_machine_generates_in_its_narrowest_format(name: str) -> None:
+    machine = find_machine(name)
+    bits = min(max(FORMAT_BITS[each], 4) for each in machine.formats)
+    setting = Setting(model=LANGUAGE_MODELS["gpt2"], machine=machine, precision=parse_precision(f"w{bits}a{bits}"))
+    found = generate(setting, [128, 512], [1, 16])
+    assert np.isfinite(found.token_seconds).all()
+    assert (found.token_seconds > 0).all()
+    assert (np.diff(found.token_seconds, axis=0) > 0).all()
+    assert (np.diff(found.token_seconds, axis=1) >= 0).all()
+    assert (found.tokens_per_second[:, 1] >= found.tokens_per_second[:, 0]).all()
 
 
 def test_diffusion_of_one_token_in_one_step_is_one_by_one() -> None:

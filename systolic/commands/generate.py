@@ -15,7 +15,8 @@ ModelsArgument = Annotated[
     typer.Argument(metavar="MODEL...", help="Language models: names of --list, or config.json files of Hugging Face."),
 ]
 MachinesOption = Annotated[
-    list[str] | None, typer.Option("--machine", "-m", help="A machine's name or TOML file; repeatable. Default: a100.")
+    list[str] | None,
+    typer.Option("--machine", "-m", help="A name of `systolic machines`, or a TOML file; repeatable. Default: a100."),
 ]
 PrecisionsOption = Annotated[
     list[str] | None,

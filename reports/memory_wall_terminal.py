@@ -24,9 +24,11 @@ _STYLE: Final[dict[str, Any]] = {"title_justify": "left", "box": SIMPLE_HEAD, "p
 def wall_tables(wall: Wall) -> Iterator[Table]:
     """What grows how fast; when each network passes the trends' ridge point; each network on each machine."""
     yield _trends_table(wall)
-    crossings = _table("When the trends' ridge point passes a network", "network", ("FLOP/B", "year"))
+    crossings = _table("When the trends' ridge point passes a network", "network", ("FLOP/B", "year", "first machine"))
     for network, year in wall.crossings.items():
-        _add(crossings, shortened(network, 50), three_digits(wall.intensities[network]), shown_year(year))
+        first = wall.first_bound(network)
+        held = f"{first.machine.name}, {shown_whole(first.machine.year)}" if first else "none of these"
+        _add(crossings, shortened(network, 50), three_digits(wall.intensities[network]), shown_year(year), held)
     yield crossings
     for network in wall.crossings:
         heads = ("year", "format", "FLOP/B", "ridge", "bound by", "in memory", "crossing")
@@ -44,7 +46,7 @@ def verdict_cells(one: Verdict) -> tuple[str, ...]:
     since = "since" if one.crossing_year <= year else "from"
     return (
         one.machine.name,
-        f"{year:.0f}",
+        shown_whole(year),
         one.number_format,
         three_digits(one.intensity),
         three_digits(one.ridge),
@@ -57,6 +59,11 @@ def verdict_cells(one: Verdict) -> tuple[str, ...]:
 def shown_year(year: float) -> str:
     """A year to one decimal; a dash for never."""
     return f"{year:.1f}" if isfinite(year) else UNMEASURED
+
+
+def shown_whole(year: float | None) -> str:
+    """The year that a moment is in; nothing for none."""
+    return "" if year is None else str(int(year))
 
 
 def wall_json(wall: Wall) -> dict[str, Any]:

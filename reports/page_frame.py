@@ -12,6 +12,8 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from importlib import resources
+from importlib.util import find_spec
+from pathlib import Path
 from string import Template
 from typing import Any, Final
 
@@ -78,9 +80,12 @@ def _script_hashes(*scripts: str) -> str:
 
 
 def _plotly() -> str:
-    from plotly.offline import get_plotlyjs
-
-    return str(get_plotlyjs())
+    """plotly.js as the plotly package ships it; importing the package to ask for it would take a quarter of a second
+    more."""
+    package = find_spec("plotly")
+    assert package is not None
+    assert package.origin is not None
+    return Path(package.origin).parent.joinpath("package_data", "plotly.min.js").read_text(encoding="utf-8")
 
 
 def _asset(name: str) -> str:

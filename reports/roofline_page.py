@@ -182,7 +182,7 @@ def _machines_table(same: Same) -> str:
             body.append(
                 (
                     Cell(shown=machine.name, whole=machine.description),
-                    Cell(shown=f"{machine.year:.0f}" if machine.year else ""),
+                    Cell(shown=str(int(machine.year)) if machine.year else ""),
                     Cell(shown=roofline.number_format),
                     Cell(shown=si(peak, "OP/s"), value=peak),
                     Cell(shown=level.name),

@@ -51,7 +51,7 @@ def machines_table(machines: Sequence[Machine]) -> Table:
         ridges = [three_digits(ridge_point(machine, first, level)) for level in machine.boundaries]
         cells = (
             machine.name,
-            f"{machine.year:.0f}" if machine.year else "",
+            str(int(machine.year)) if machine.year else "",
             ", ".join(f"{peak.format} {si(peak.operations_per_second, 'OP/s')}" for peak in machine.peaks),
             " > ".join([memories[0], *(f"{rate} > {name}" for rate, name in zip(rates, memories[1:], strict=True))]),
             f"{first}: {', '.join(ridges)}",

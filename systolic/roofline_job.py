@@ -8,7 +8,6 @@ from pathlib import Path
 
 from model_ir.graph import Graph
 from model_ir.ops.normalisation import BatchNorm
-from model_ir.passes.pipeline import run_passes
 from simulator.rooflines.counting import Counting
 from simulator.rooflines.formats import format_bits, storage_of
 from simulator.rooflines.machines import find_machine
@@ -59,6 +58,8 @@ def prepared(graph: Graph, request: NetworkRequest) -> Graph:
     """`graph` as it runs, after the passes. The catalogue builds its networks as the passes leave them but for batch
     normalisations to fold: without any, the passes' time is saved."""
     if request.is_file or any(isinstance(op, BatchNorm) for op in graph.ops):
+        from model_ir.passes.pipeline import run_passes
+
         return run_passes(graph)
     return graph
 

@@ -241,3 +241,11 @@ def test_one_answer_takes_less_than_a_second():
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         spent.append(float(done.stderr))
     assert min(spent) < 1.0
+
+
+def test_the_page_holds_plotlys_own_script():
+    from plotly.offline import get_plotlyjs
+
+    from reports.page_frame import framed
+
+    assert get_plotlyjs() in framed(title="t", body="b", figures={})

@@ -27,8 +27,9 @@ from simulator.rooflines.formats import Storage, storage_of
 from simulator.rooflines.gemmini import machine_of
 from simulator.rooflines.machine import Level, Machine, bandwidth_of, peak_of, ridge_point
 from simulator.rooflines.machine_file import load_machine, machine_names
+from simulator.rooflines.machines import find_machine
 from simulator.rooflines.operators import kind_of, layer_of, operators_of
-from simulator.rooflines.traffic import FEW_BLOCKS, compulsory, results_stay, tiled
+from simulator.rooflines.traffic import FEW_BLOCKS, compulsory, first_stays, results_stay, second_stays, tiled
 from simulator.rooflines.work import Work, elementwise_work, matmul_work, softmax_work, stack
 from simulator.vector_cost import vector_cost
 from tests.nest_cases import machines, mappings, nests
@@ -147,14 +148,48 @@ def convolution(size: int, kernel: int, stride: int, channels: tuple[int, int]):
     return b.finish(conv(b, x, "conv", channels[1], (kernel, kernel), stride=stride))
 
 
+def rows_read(blocks: int, size: int, kernel: int) -> int:
+    """Rows of input that `blocks` blocks of whole rows of results read, walked block by block; padded, stride 1."""
+    height, reach = -(-size // blocks), kernel // 2
+    read = 0
+    for top in range(0, size, height):
+        needed = range(top - reach, min(top + height, size) + reach)
+        read += len([row for row in needed if 0 <= row < size])
+    return read
+
+
 def test_blocks_of_rows_of_a_convolution_read_their_overlap_again() -> None:
+    size, channels, kernel = 16, 8, 3
+    work = operators_of(convolution(size, kernel, 1, (channels, 4)), BYTES)[0].work
+    assert work.halo_bytes == 2 * size * channels
+    assert work.slice_depth == kernel * kernel
+    # Room for the sums of four rows of results in four channels, and two slices of nine taps.
+    rows = 4 * size
+    capacity = 4 * rows * 4 + 2 * 9 * (rows + 4)
+    assert results_stay(work, capacity) == rows_read(4, size, kernel) * size * channels + 4 * work.second_bytes
+    # Room for four rows of input with their halo, and two columns of weights.
+    assert first_stays(work, work.halo_bytes + rows * (channels + 2 * 4) + 2 * 72) == results_stay(work, capacity)
+
+
+def test_weights_that_stay_let_windows_share_what_fits() -> None:
     work = operators_of(convolution(16, 3, 1, (8, 4)), BYTES)[0].work
-    assert work.halo_bytes == 2 * 16 * 8
-    # Room for 64 of 196 results: the input once, and the halo again for each further block.
-    inputs, sums = 8 * 16 * 16 / 256, 2 * 4
-    capacity = 2 * 72 + work.halo_bytes + 64 * (inputs + sums)
-    read = tiled(work, level(capacity)).read_bytes
-    assert read <= work.first_bytes + 3 * work.halo_bytes + 4 * work.second_bytes
+    weights = 4 * (72 + 2 * 4)
+    assert second_stays(work, weights + 2 * 72 + work.halo_bytes) == work.first_bytes + work.second_bytes
+    assert second_stays(work, weights + 2 * 72) == 256 * 72 + work.second_bytes
+
+
+def test_a_duplex_boundary_carries_both_directions_at_once() -> None:
+    machine = machine_of(load_accelerator("gemmini"))
+    (boundary,) = machine.boundaries
+    assert boundary.duplex
+    work = matmul(500, 500, 1)
+    found = attained(work, machine, "int8", ideal=True)
+    rate = bandwidth_of(boundary)
+    assert found.boundary_seconds[0] == max(1000, 250000) / rate
+    one_way = msgspec.structs.replace(
+        machine, levels=(machine.levels[0], msgspec.structs.replace(boundary, duplex=False))
+    )
+    assert attained(work, one_way, "int8", ideal=True).boundary_seconds[0] == 251000 / rate
 
 
 def test_a_stated_square_tile_reads_each_operand_once_a_block() -> None:
@@ -181,10 +216,11 @@ def test_more_memory_never_means_more_traffic(shape: tuple[int, int, int], capac
     assert compulsory(work).bytes <= large <= small
 
 
-def test_arrays_give_what_numbers_give() -> None:
+@pytest.mark.parametrize("name", ["a100", "gemmini-ibert", "survey"])
+def test_arrays_give_what_numbers_give(name: str) -> None:
     shapes = [(128, 768, 768, 12), (1, 32000, 4096, 1), (3000, 50, 7, 2), (9, 9, 9, 1)]
     works = [matmul(*shape) for shape in shapes] + [softmax_work(128, 512, BYTES)]
-    machine = load_machine("a100")
+    machine = find_machine(name)
     together = attained(stack(works), machine, "int8")
     for place, work in enumerate(works):
         alone = attained(work, machine, "int8")

@@ -138,6 +138,7 @@ def _mac_work(nest: LoopNest, bits: Bits, storage: Storage, counting: Counting) 
         bias_elements=_elements(bias[0]) if bias else None,
         first_elements=_elements(first) / extents["repeats"],
         halo_elements=_halo_elements(first, nest) / extents["repeats"],
+        taps=_taps(first, nest),
         counting=counting,
         function=nest.function,
     )
@@ -171,6 +172,13 @@ def _as_read(nest: LoopNest, bits: Bits, handed_on: set[str]) -> Bits:
     """`bits` as `nest` sees them: nothing of what is handed on to it crosses."""
     taken = [access.tensor for access in nest.reads if access.tensor in handed_on] if nest.kind == "mac" else []
     return {**bits, **dict.fromkeys(taken, 0)} if taken else bits
+
+
+def _taps(access: Access, nest: LoopNest) -> int:
+    """Points of a window in one channel: the loops that share an index of the input with one of the result's."""
+    sizes, written = dict(nest.dims), _loops(nest.write)
+    windows = [index for index in access.indices if len(index.terms) > 1]
+    return prod(sizes[loop] for index in windows for loop, _ in index.terms if loop not in written)
 
 
 def _fused(graph: Graph, nests: Sequence[LoopNest], counting: Counting) -> dict[str, str]:

@@ -4,7 +4,8 @@ read again.
 A matmul is tiled in one of three ways; partial sums never leave. All of them are order (rows, columns) nests of tiles,
 inputs double-buffered:
 
-- the results stay: a tile of tm x tn sums, a slice of depth 1 of both operands streaming by;
+- the results stay: a tile of tm x tn sums, slices of both operands streaming by (of depth 1; of a convolution, the
+  taps of one channel);
 - rows of the first operand stay over the whole depth, columns of the second streaming by;
 - columns of the second operand stay, rows of the first streaming by.
 
@@ -14,7 +15,7 @@ block of rows (Goto and van de Geijn, Anatomy of High-Performance Matrix Multipl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -97,30 +98,31 @@ def first_stays(work: Work, capacity_bytes: float) -> Number:
 
 def second_stays(work: Work, capacity_bytes: float) -> Number:
     """Bytes read where blocks of columns of the second operand stay; infinite where not one fits beside two rows of the
-    first."""
+    first.
+
+    A convolution's rows share the halo where that stays too; otherwise every window is read whole.
+    """
     left = capacity_bytes - 2 * work.depth * np.asarray(work.first_width_bytes, float)
     column = work.depth * np.asarray(work.second_width_bytes, float) + 2 * work.sum_width_bytes
-    tile = np.minimum(left // column, np.maximum(work.columns, 1))
-    read = work.first_bytes * blocks(work.columns, tile) + work.second_bytes
-    return np.where(tile >= 1, read, np.inf)
+    ways = []
+    for held, read_once in ((work.halo_bytes, work.first_bytes), (0, _windows(work))):
+        tile = np.minimum((left - held) // column, np.maximum(work.columns, 1))
+        read = read_once * blocks(work.columns, tile) + work.second_bytes
+        ways.append(np.where(tile >= 1, read, np.inf))
+    return np.minimum(*ways)
 
 
 def results_stay(work: Work, capacity_bytes: float) -> Number:
     """Least bytes read over the numbers of blocks of columns tried, rows filling what is left: exact up to FEW_BLOCKS
-    blocks, within a sixteenth of an octave above."""
-    columns = np.asarray(work.columns, float)[..., None]
+    blocks, within a sixteenth of an octave above. Infinite where not one result fits."""
+    lifted = _lifted(work)
+    columns, rows = lifted.columns, lifted.rows
     tried = _block_counts(int(np.max(columns, initial=1)))
     width = np.ceil(columns / np.minimum(tried, np.maximum(columns, 1)))
-    first, second, sums = (
-        np.asarray(value, float)[..., None]
-        for value in (work.first_width_bytes, work.second_width_bytes, work.sum_width_bytes)
-    )
-    rows = np.asarray(work.rows, float)[..., None]
-    height = np.minimum((capacity_bytes - 2 * second * width) // (sums * width + 2 * first), np.maximum(rows, 1))
+    first, second = (2 * lifted.slice_depth * each for each in (lifted.first_width_bytes, lifted.second_width_bytes))
+    height = np.minimum((capacity_bytes - second * width) // (lifted.sum_width_bytes * width + first), rows)
     row_blocks, column_blocks = blocks(rows, height), blocks(columns, width)
-    read = (
-        _first_reads(_lifted(work), row_blocks, column_blocks) + np.asarray(work.second_bytes)[..., None] * row_blocks
-    )
+    read = _first_reads(lifted, row_blocks, column_blocks) + lifted.second_bytes * row_blocks
     least: FloatArray = np.where(height >= 1, read, np.inf).min(axis=-1)
     return least
 
@@ -129,14 +131,19 @@ def _first_reads(work: Work, row_blocks: Any, column_blocks: Any) -> Any:
     """The first operand once for every block of columns, with the halo that blocks of rows read again, and never more
     than all windows one by one."""
     whole = work.first_bytes + work.repeats * work.halo_bytes * (row_blocks - 1)
-    windows = np.maximum(work.repeats * work.rows * work.depth * work.first_width_bytes, work.first_bytes)
-    return column_blocks * np.minimum(whole, windows)
+    return column_blocks * np.minimum(whole, _windows(work))
+
+
+def _windows(work: Work) -> Any:
+    """Bytes of all windows of the first operand, one by one: of a matmul, the operand."""
+    each = np.asarray(work.repeats, float) * work.rows * work.depth * work.first_width_bytes
+    return np.maximum(each, work.first_bytes)
 
 
 def _lifted(work: Work) -> Work:
-    """The numbers that `_first_reads` takes, with an axis for the blocks tried."""
-    names = ("first_bytes", "repeats", "halo_bytes", "rows", "depth", "first_width_bytes")
-    return Work(function="", flops=0, **{name: np.asarray(getattr(work, name))[..., None] for name in names})
+    """The numbers that tiles depend on, with an axis for the blocks tried."""
+    numbers = (field.name for field in fields(Work) if field.name != "function")
+    return Work(function="", **{name: np.asarray(getattr(work, name), float)[..., None] for name in numbers})
 
 
 def _block_counts(most: int) -> FloatArray:

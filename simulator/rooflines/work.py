@@ -42,6 +42,8 @@ class Work:
     sum_width_bytes: Number = 4
     halo_bytes: Number = 0
     """Of the first operand, read again by every further block of rows (windows that overlap), in one repeat."""
+    slice_depth: Number = 1
+    """Depth of the smallest slice that streams by: one channel's taps of a convolution."""
     row_bytes: Number = 0
     """What must stay for a normalisation to read its input once."""
     row_passes: Number = 1
@@ -87,6 +89,7 @@ def matmul_work(
     bias_bits: Number | None = None,
     first_elements: Number | None = None,
     halo_elements: Number = 0,
+    taps: Number = 1,
     second_repeats: Number | None = None,
     bias_elements: Number | None = None,
     counting: Counting = DEFAULT_COUNTING,
@@ -96,6 +99,7 @@ def matmul_work(
 
     `bias_bits` None: no bias. `first_elements`: distinct elements of the first operand in one repeat, for a convolution
     (rows x depth otherwise). `second_repeats`: how many different second operands there are (`repeats` otherwise).
+    `halo_elements`, `taps`: what neighbouring rows of windows share, and a window's taps in one channel.
     `bias_elements`: distinct biases (`columns` otherwise).
     FLOPs 2 x repeats x rows x columns x depth, unless `counting` leaves each sum's first addition out.
     """
@@ -119,6 +123,7 @@ def matmul_work(
         second_width_bytes=second_bits / 8,
         sum_width_bytes=sums_bits / 8,
         halo_bytes=halo_elements * first_bits / 8,
+        slice_depth=taps,
     )
 
 

@@ -32,7 +32,8 @@ _LIMITS: Final[tuple[tuple[Closeness, float], ...]] = (("exact", 0.005), ("close
 class ReproducedRow:
     """One printed number and ours. `ours` None: it was not made, for `reason`. `bound`: the largest relative difference
     that passes; None where the row is shown and not judged. `less_is_better`: an error or a cost, of which less is no
-    difference to mind."""
+    difference to mind. `is_change`: percent more or less than before, of which what is left is compared (-78 is 22 % of
+    before) and the direction must be the same."""
 
     what: str
     unit: str
@@ -40,6 +41,7 @@ class ReproducedRow:
     ours: float | None
     bound: float | None = None
     less_is_better: bool = False
+    is_change: bool = False
     reason: str = ""
 
     @property
@@ -50,9 +52,15 @@ class ReproducedRow:
     @property
     def difference(self) -> float | None:
         """Ours over the published one, less 1; None where there is no number of ours or the published one is 0."""
-        if self.ours is None or self.published == 0:
+        before = 100.0 if self.is_change else 0.0
+        if self.ours is None or self.published + before == 0:
             return None
-        return self.ours / self.published - 1
+        return (self.ours + before) / (self.published + before) - 1
+
+    @property
+    def turned(self) -> bool:
+        """Whether a change goes the other way than the published one."""
+        return self.is_change and self.ours is not None and self.ours * self.published < 0
 
     @property
     def same_in_print(self) -> bool:
@@ -71,7 +79,7 @@ class ReproducedRow:
             return "skipped"
         if self.same_in_print or (self.less_is_better and self.ours <= self.published):
             return "exact"
-        off = abs(self.difference) if self.difference is not None else float("inf")
+        off = abs(self.difference) if self.difference is not None and not self.turned else float("inf")
         return next((name for name, limit in _LIMITS if off <= limit), "far")
 
     @property
@@ -79,7 +87,9 @@ class ReproducedRow:
         """Whether a judged row is within its bound or the same in print; None where it is not judged or not made."""
         if self.bound is None or self.ours is None:
             return None
-        return self.same_in_print or (self.difference is not None and abs(self.difference) <= self.bound)
+        if self.turned or self.difference is None:
+            return False
+        return self.same_in_print or abs(self.difference) <= self.bound
 
 
 @dataclass(frozen=True, kw_only=True)

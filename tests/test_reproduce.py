@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from model_ir.errors import InputError
+from reports.case_study import CaseRow
 from reports.reproduction import ReproducedRow, ReproducedTable, last_digit, outside
 from reports.reproduction_page import difference_text, ours_text, render_reproduction
 from reports.reproduction_terminal import judged_text, reproduction_tables
@@ -18,6 +19,7 @@ from reports.units import BY
 from simulator.rooflines.machine_file import load_machine
 from systolic.cli import app
 from systolic.reproduce import survey_parts
+from systolic.reproduce.case_study_rows import reproduced_row
 from systolic.reproduce.published import Missing, PublishedTable, beside, published_table, published_tables
 from systolic.reproduce.run import ReproduceRequest, chosen, makers, reproduced
 
@@ -252,12 +254,38 @@ def test_the_command_writes_page_and_numbers_and_exits_by_the_verdict(
         published_table("jets"), bound=0.0, rows={**published_table("jets").rows, "parameters": ("4390",)}
     )
     monkeypatch.setattr("systolic.reproduce.run.published_tables", lambda: (wrong,))
-    assert CliRunner().invoke(app, ["reproduce", "--out", str(tmp_path)]).exit_code == 1
+    assert CliRunner().invoke(app, ["reproduce", "--only", "jets", "--out", str(tmp_path)]).exit_code == 1
+
+
+def test_a_change_is_compared_by_what_is_left_and_by_its_direction() -> None:
+    change = replace(row("-78", -67.0, bound=0.25), is_change=True)
+    assert change.difference == pytest.approx(0.33 / 0.22 - 1)
+    assert change.passes is False
+    assert replace(change, ours=-75.0).passes
+    turned = replace(row("-4", 4.0, bound=0.25), is_change=True)
+    assert abs(turned.difference or 1) < 0.1
+    assert turned.passes is False
+    assert turned.closeness == "far"
+
+
+@pytest.mark.parametrize(
+    ("unit", "ours", "published", "shown"),
+    [("share", 0.97, 0.96, "96"), ("times", 38.0, 39.6, "39.6"), ("change", -0.12, -0.24, "-24")],
+)
+@pytest.mark.parametrize("gated", [True, False])
+def test_rows_of_the_case_study_keep_their_verdict(
+    unit: str, ours: float, published: float, shown: str, gated: bool
+) -> None:
+    case = CaseRow(step="s", name="n", ours=ours, published=published, unit=unit, where="section 3", gated=gated)
+    made_row = reproduced_row(case)
+    assert made_row.printed == shown
+    assert made_row.difference == pytest.approx(case.difference)
+    assert made_row.passes == (case.within if gated else None)
 
 
 def test_only_names_tables_or_their_beginnings() -> None:
-    assert [table.id for table in chosen(["table-5"])] == ["table-5"]
-    assert [table.id for table in chosen(["figure"])] == ["figure-4", "figure-5", "figure-6", "figure-32"]
-    assert chosen([]) == published_tables()
+    assert chosen(["table-5"]) == ("table-5",)
+    assert chosen(["figure"]) == ("figure-4", "figure-5", "figure-6", "figure-32")
+    assert chosen([]) == (*(table.id for table in published_tables()), "case-study")
     with pytest.raises(InputError, match="no such table"):
         chosen(["tabel"])

@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from model_ir.errors import InputError
 from reports.reproduction import ReproducedTable
 from reports.reproduction_page import render_reproduction, reproduction_record
+from systolic.pipeline import Progress
 from systolic.reproduce import (
     fidelity_rows,
     integer_functions,
@@ -22,13 +23,13 @@ from systolic.reproduce import (
     survey_resnet,
     survey_transformers,
 )
+from systolic.reproduce.case_study_rows import case_study_tables
 from systolic.reproduce.published import Ours, PublishedTable, beside, published_tables
-
-if TYPE_CHECKING:
-    from systolic.pipeline import Progress
 
 Maker = Callable[[PublishedTable], Ours]
 GROUND_TRUTH: Final = Path("../shared/ground_truth")
+STUDIES: Final[dict[str, Callable[[Progress], tuple[ReproducedTable, ...]]]] = {"case-study": case_study_tables}
+"""Studies that say themselves what was printed beside each of their numbers, by id."""
 PAGE: Final = "reproduce.html"
 RECORD: Final = "reproduce.json"
 
@@ -82,27 +83,28 @@ def reproduce_job(request: ReproduceRequest, progress: Progress) -> tuple[Path, 
 
 
 def reproduced(request: ReproduceRequest, progress: Progress) -> tuple[ReproducedTable, ...]:
-    """Every table asked for with our numbers beside the printed ones, in the order of `published.toml`."""
-    wanted, makes = chosen(request.only), makers(request)
-    done = []
-    for index, table in enumerate(wanted):
+    """Everything asked for with our numbers beside the printed ones, the tables in the order of `published.toml`."""
+    tables, makes = {table.id: table for table in published_tables()}, makers(request)
+    wanted, done = chosen(request.only), list[ReproducedTable]()
+    for index, name in enumerate(wanted):
         progress("tables", index, len(wanted))
         started = time.perf_counter()
-        ours = makes[table.id](table)
-        done.append(beside(table, ours, time.perf_counter() - started))
+        if name in tables:
+            ours = makes[name](tables[name])
+            done.append(beside(tables[name], ours, time.perf_counter() - started))
+        else:
+            done += STUDIES[name](progress)
     progress("tables", len(wanted), len(wanted))
     return tuple(done)
 
 
-def chosen(only: Sequence[str]) -> tuple[PublishedTable, ...]:
-    """The published tables whose id is, or begins with, one of `only`; all where that is empty."""
-    tables = published_tables()
+def chosen(only: Sequence[str]) -> tuple[str, ...]:
+    """The ids of tables and studies that are, or begin with, one of `only`; all where that is empty."""
+    names = (*(table.id for table in published_tables()), *STUDIES)
     for name in only:
-        if not any(table.id.startswith(name) for table in tables):
-            raise InputError("--only", "no such table", value=name, limit=", ".join(table.id for table in tables))
-    exact = {table.id for table in tables} & set(only)
+        if not any(one.startswith(name) for one in names):
+            raise InputError("--only", "no such table", value=name, limit=", ".join(names))
+    exact = set(names) & set(only)
     return tuple(
-        table
-        for table in tables
-        if not only or any(table.id == name if name in exact else table.id.startswith(name) for name in only)
+        one for one in names if not only or any(one == name if name in exact else one.startswith(name) for name in only)
     )

@@ -26,7 +26,7 @@ _COLOURS: Final[dict[Closeness, str]] = {
     "far": "red",
     "skipped": "bright_black",
 }
-_NAME_WIDTH: Final = 44
+_NAME_WIDTH: Final = 33
 
 
 def reproduction_tables(tables: Sequence[ReproducedTable]) -> Iterator[Table]:
@@ -35,10 +35,10 @@ def reproduction_tables(tables: Sequence[ReproducedTable]) -> Iterator[Table]:
     overview = Table(caption=Text(legend), **_STYLE)
     overview.add_column("published", no_wrap=True)
     for head in (*(symbol for symbol, _ in CLOSENESS.values()), "within bound", "s"):
-        overview.add_column(head, justify="right", no_wrap=True)
+        overview.add_column(head, justify="right", no_wrap=True, min_width=len(head) if len(head) > 1 else 2)
     for table in tables:
         overview.add_row(
-            Text(shortened(f"{table.id}: {table.title}", _NAME_WIDTH)),
+            Text(printable(f"{table.id}: {table.title}", _NAME_WIDTH)),
             *(_count(table, closeness) for closeness in CLOSENESS),
             Text(judged_text(table), style="bold red" if table.outside else ""),
             f"{table.seconds:.1f}",

@@ -106,6 +106,13 @@ def test_steps_of_generation_add_up() -> None:
     assert summed.moved_bytes == pytest.approx(sum(one.moved_bytes for one in every))
 
 
+def test_the_hardware_grows_as_printed() -> None:
+    for identifier in ("memory-wall", "memory-wall-points"):
+        table = made(identifier)
+        assert table.outside == ()
+        assert [one.bound for one in table.judged] == [0.01] * 3
+
+
 def test_integer_functions_and_bit_operations() -> None:
     assert made("i-bert").outside == ()
     assert all(one.ours == one.published for one in made("jets").rows)
@@ -131,6 +138,7 @@ def test_shipped_numbers_are_the_facts() -> None:
     facts = json.loads(FACTS.read_text())["fullstack_2302_14017"]
     lengths, checked = facts["fig4_GFLOPs"]["l"], 0
     for identifier, key in (
+        ("figure-9", "fig9_cpu_norm_latency"),
         ("figure-4", "fig4_GFLOPs"),
         ("figure-5", "fig5_GMOPs"),
         ("figure-6", "fig6_AI"),
@@ -172,7 +180,7 @@ def test_shipped_numbers_are_the_facts() -> None:
         values = facts["table5_nonideal_AI"][str(length)]
         cells = [float(cells[0]) for what, cells in shown.rows.items() if what.startswith(f"{length} tokens")]
         assert cells == values
-    assert checked == 4 * 12 + 45 + 45 + 45 - 1
+    assert checked == 5 * 12 + 45 + 45 + 45 - 1
 
 
 def test_print_precision() -> None:
@@ -285,7 +293,7 @@ def test_rows_of_the_case_study_keep_their_verdict(
 
 def test_only_names_tables_or_their_beginnings() -> None:
     assert chosen(["table-5"]) == ("table-5",)
-    assert chosen(["figure"]) == ("figure-4", "figure-5", "figure-6", "figure-32")
+    assert chosen(["figure"]) == ("figure-4", "figure-5", "figure-6", "figure-9", "figure-32")
     assert chosen([]) == (*(table.id for table in published_tables()), "case-study")
     with pytest.raises(InputError, match="no such table"):
         chosen(["tabel"])

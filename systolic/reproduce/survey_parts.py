@@ -30,6 +30,9 @@ IntArray = npt.NDArray[np.int64]
 IDEAL: Final = "survey-infinite"
 FINITE: Final = "survey"
 GENERATION: Final = "survey-generation"
+CPU: Final = "xeon-8480"
+FORMATS: Final = {CPU: "fp32"}
+"""The number format on each machine; int8 where none stands here."""
 LENGTHS: Final = (128, 256, 512, 1024, 2048, 4096)
 TABLE_LENGTHS: Final = (128, 512, 4096)
 MOST_TOKENS: Final = 4096
@@ -103,14 +106,15 @@ def part_of_transformer(operator: Operator) -> str | None:
 def part_totals(graph: Graph, machine: Machine, part: Part) -> dict[str, Totals]:
     """Totals by part, and of all of them as "total": bytes are those across the machine's outermost boundary."""
     boundary, found = machine.boundaries[0], dict[str, Totals]()
-    for operator in operators_of(graph, storage_of("int8"), machine.counting):
+    number_format = FORMATS.get(machine.name, "int8")
+    for operator in operators_of(graph, storage_of(number_format), machine.counting):
         if (name := part(operator)) is None:
             continue
         moved = tiled(operator.work, boundary)
         one = Totals(
             flops=float(operator.work.flops),
             moved_bytes=float(moved.bytes),
-            seconds=float(attained(operator.work, machine, machine.formats[0]).seconds),
+            seconds=float(attained(operator.work, machine, number_format).seconds),
         )
         for row in (name, "total"):
             found[row] = found.get(row, Totals()).plus(one)

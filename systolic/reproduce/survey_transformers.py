@@ -9,7 +9,9 @@ from simulator.rooflines.machine_file import load_machine
 from simulator.rooflines.work import Operator
 from systolic.reproduce.published import Ours, PublishedTable
 from systolic.reproduce.survey_parts import (
+    CPU,
     FINITE,
+    GENERATION,
     IDEAL,
     LENGTHS,
     TABLE_LENGTHS,
@@ -72,16 +74,27 @@ def over_lengths(table: PublishedTable) -> Ours:
 def analytical_latency(table: PublishedTable) -> Ours:
     """Figure 32: the time of all operators one after another on the survey's machine, over that of BERT-Base at 128
     tokens."""
+    return _latency(table, FINITE)
+
+
+def cpu_latency(table: PublishedTable) -> Ours:
+    """Figure 9: the same on a server CPU."""
+    return _latency(table, CPU)
+
+
+def _latency(table: PublishedTable, machine: str) -> Ours:
     (column,) = table.columns
-    least = encoder_totals(LENGTHS[0], FINITE)["total"].seconds
-    return {(row, column): totals.seconds / least for row, totals in _totals_over_lengths(FINITE)}
+    least = encoder_totals(LENGTHS[0], machine)["total"].seconds
+    return {(row, column): totals.seconds / least for row, totals in _totals_over_lengths(machine)}
 
 
 def _totals_over_lengths(machine: str) -> Iterator[tuple[str, Totals]]:
     for tokens in LENGTHS:
         yield f"BERT-Base, {tokens} tokens", encoder_totals(tokens, machine)["total"]
-        generated = generation_totals(tokens) if machine == IDEAL else generation_totals(tokens, machine)
-        yield f"GPT-2, {tokens} tokens", generated["total"]
+        yield (
+            f"GPT-2, {tokens} tokens",
+            generation_totals(tokens, GENERATION if machine == IDEAL else machine)["total"],
+        )
 
 
 def _matmul_of_table_5(operator: Operator) -> str | None:

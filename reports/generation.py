@@ -85,6 +85,7 @@ def point_rows(study: GenerationStudy) -> Iterator[dict[str, Any]]:
         "weight_bytes": found.table(memory.weight_bytes),
         "cache_bytes": found.table(memory.cache_bytes),
         "activation_bytes": found.table(memory.activation_bytes),
+        "extra_bytes": found.table(memory.extra_bytes),
         "memory_bytes": found.table(memory.total_bytes),
         "excess_bytes": found.table(memory.excess_bytes),
         "step_flops": found.table(step.flops),

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import inf, isnan
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 
 from reports.generation import FloatArray, GenerationStudy, differing
 from reports.palette import OTHER, SERIES
-from reports.units import byte_size, count, printable, shortened, si, times
+from reports.units import count, printable, shortened, si, times
 
 Figure = dict[str, Any]
 
 MOST_SERIES: Final = len(SERIES)
 _MOST_BATCHES: Final = 6
+_LEAST_TICKS: Final = 3
+_MOST_TICKS: Final = 12
 _LEGEND: Final = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"}
 _KIND_COLOURS: Final = {
     "projections": "--blue",
@@ -40,7 +42,9 @@ def token_figure(studies: Sequence[GenerationStudy]) -> Figure:
             for row, (context, value) in enumerate(zip(study.found.contexts, values, strict=True))
         ]
         traces.append(_line(name, colour, study.found.contexts, values, study.fits[:, 0], hover))
-    return _figure(traces, _log_axis("context, tokens"), _log_axis("time of a token, s"))
+    shown = [study.found.token_seconds[:, 0] for _, _, study in _series(studies)]
+    across = _axis_of("context, tokens", studies, "contexts")
+    return _figure(traces, across, _log_axis("time of a token", shown, "s"))
 
 
 def throughput_figure(studies: Sequence[GenerationStudy]) -> Figure:
@@ -58,7 +62,8 @@ def throughput_figure(studies: Sequence[GenerationStudy]) -> Figure:
         crossing = float(study.ridge_batches[0])
         if not isnan(crossing) and study.found.batches[0] <= crossing <= study.found.batches[-1]:
             traces.append(_diamond(name, colour, crossing, _between(study.found.batches, values, crossing)))
-    return _figure(traces, _log_axis("batch, sequences"), _log_axis("output tokens/s"))
+    rates_shown = [study.found.tokens_per_second[0] for _, _, study in _series(studies)]
+    return _figure(traces, _axis_of("batch, sequences", studies, "batches"), _log_axis("output tokens/s", rates_shown))
 
 
 def map_figure(study: GenerationStudy) -> Figure:
@@ -106,7 +111,8 @@ def map_figure(study: GenerationStudy) -> Figure:
         "hovertemplate": "bound by compute from batch %{x:,} on<extra></extra>",
         "showlegend": True,
     }
-    figure = _figure([heat, line], _log_axis("batch, sequences"), _log_axis("context, tokens"))
+    across, along = _axis_of("batch, sequences", (study,), "batches"), _axis_of("context, tokens", (study,), "contexts")
+    figure = _figure([heat, line], across, along)
     if not fits.all():
         figure["layout"]["annotations"] = [_empty_note()]
     return figure
@@ -123,10 +129,11 @@ def memory_figure(study: GenerationStudy) -> Figure:
             ("weights", found.memory.weight_bytes),
             ("kept of earlier tokens", found.memory.cache_bytes),
             ("activations", found.memory.activation_bytes),
+            *((("for the draft", found.memory.extra_bytes),) if study.way == "draft" else ()),
         )
         hover = [
-            f"context {count(context)}, batch {count(batch)}: {byte_size(values[row])}<br>"
-            + ", ".join(f"{name} {byte_size(found.table(part)[row, column])}" for name, part in parts)
+            f"context {count(context)}, batch {count(batch)}: {_bytes(values[row])}<br>"
+            + ", ".join(f"{name} {_bytes(found.table(part)[row, column])}" for name, part in parts)
             for row, context in enumerate(found.contexts)
         ]
         colour = SERIES[rank % len(SERIES)]
@@ -136,9 +143,10 @@ def memory_figure(study: GenerationStudy) -> Figure:
     if found.memory.capacity_bytes != inf:
         capacity = np.full(found.shape[0], found.memory.capacity_bytes)
         name = html.escape(printable(study.machine, 40), quote=False)
-        label = f"{name}: {byte_size(found.memory.capacity_bytes)}"
+        label = f"{name}: {_bytes(found.memory.capacity_bytes)}"
         traces.append(_level(label, "--ink", "dot", found.contexts, capacity))
-    return _figure(traces, _log_axis("context, tokens"), _log_axis("memory, bytes"))
+    shown = [total, [found.memory.weight_bytes]]
+    return _figure(traces, _axis_of("context, tokens", (study,), "contexts"), _log_axis("memory", shown, "B"))
 
 
 def kinds_figure(study: GenerationStudy) -> Figure:
@@ -266,8 +274,28 @@ def _figure(data: list[Figure], x: Figure, y: Figure) -> Figure:
     return {"data": data, "layout": {"xaxis": x, "yaxis": y, "legend": _LEGEND, "hovermode": "closest"}}
 
 
-def _log_axis(title: str) -> Figure:
-    return {"type": "log", "exponentformat": "SI", "dtick": "D2", "title": {"text": title}}
+def _axis_of(title: str, studies: Sequence[GenerationStudy], axis: Literal["contexts", "batches"]) -> Figure:
+    """A logarithmic axis of contexts or batches, ticked at those asked for where they are few."""
+    values = sorted({float(value) for study in studies for value in getattr(study.found, axis)})
+    if len(values) > _MOST_TICKS:
+        return _log_axis(title, [values])
+    ticks = {"tickvals": values, "ticktext": [count(value) for value in values]}
+    return {"type": "log", "title": {"text": title}, "tickangle": 0, **ticks}
+
+
+def _log_axis(title: str, shown: Iterable[Any], unit: str = "") -> Figure:
+    """A logarithmic axis over the values shown, ticked at 1, 2 and 5 of every decade: at every digit where that is too
+    few, at whole decades where it is too many."""
+    values = np.concatenate([np.asarray(each, float).reshape(-1) for each in shown])
+    low, high = float(values.min()) / 1.3, float(values.max()) * 1.3
+    decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    for digits in ((1, 2, 5), (1,), tuple(range(1, 10))):
+        ticks = [digit * 10.0**decade for decade in decades for digit in digits]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+        if _LEAST_TICKS <= len(ticks) <= _MOST_TICKS:
+            break
+    labels = [si(tick, unit) for tick in ticks]
+    return {"type": "log", "title": {"text": title}, "tickvals": ticks, "ticktext": labels}
 
 
 def _categories(title: str) -> Figure:
@@ -280,7 +308,11 @@ def _over(study: GenerationStudy, row: int, column: int) -> str:
     if study.fits[row, column]:
         return text
     excess = study.found.table(study.found.memory.excess_bytes)[row, column]
-    return f"{text}<br>does not fit: {byte_size(excess)} too many"
+    return f"{text}<br>does not fit: {_bytes(excess)} too many"
+
+
+def _bytes(value: float) -> str:
+    return si(value, "B")
 
 
 def _between(x: FloatArray, y: FloatArray, at: float) -> float:

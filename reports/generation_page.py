@@ -17,7 +17,7 @@ from reports.generation_figures import (
 )
 from reports.page_frame import filled, framed, list_items, tile_cards
 from reports.tables import Cell, escaped, number, table
-from reports.units import byte_size, count, si, times
+from reports.units import count, si, times
 
 MOST_CARDS: Final = 6
 MOST_ROWS: Final = 400
@@ -73,7 +73,7 @@ def _tiles(study: GenerationStudy) -> list[tuple[str, str, str]]:
         ("First token", si(found.first_token_seconds[0, 0], "s"), where),
         ("A token", si(found.token_seconds[0, 0], "s"), where),
         ("Tokens a second", si(found.tokens_per_second[0, 0], ""), where),
-        ("Memory", byte_size(memory), f"of {byte_size(found.memory.capacity_bytes)}"),
+        ("Memory", si(memory, "B"), f"of {si(found.memory.capacity_bytes, 'B')}"),
         ("Bound by compute", "never" if isnan(crossing) else f"batch {count(crossing)}", "the least batch, decoding"),
     ]
     if study.plain is not None:
@@ -128,7 +128,7 @@ def _point(name: str, row: dict[str, Any], *, compared: bool, asked: bool) -> tu
         return Cell(shown=si(row[key], "s"), value=row[key])
 
     def size(key: str) -> Cell:
-        return Cell(shown=byte_size(row[key]) if row[key] else "", value=row[key])
+        return Cell(shown=si(row[key], "B") if row[key] else "", value=row[key])
 
     cells = (
         Cell(shown=name),

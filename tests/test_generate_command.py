@@ -29,6 +29,7 @@ from systolic.generate_options import diffusion, find_model, speculation
 from systolic.ranges import whole_numbers
 
 RUNNER = CliRunner()
+MEMORY = ("weight_bytes", "cache_bytes", "activation_bytes", "extra_bytes")
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +146,7 @@ def test_the_command_prints_json_csv_and_tables(tmp_path: Path) -> None:
     for point in points:
         assert point["tokens_per_second"] == pytest.approx(point["batch"] / point["token_seconds"])
         assert point["request_seconds"] > point["first_token_seconds"] + point["token_seconds"]
-        assert point["memory_bytes"] == point["weight_bytes"] + point["cache_bytes"] + point["activation_bytes"]
+        assert point["memory_bytes"] == sum(point[part] for part in MEMORY)
     shown = RUNNER.invoke(app, ["generate", *arguments])
     assert shown.exit_code == 0
     assert "where the ridge" in shown.stdout

@@ -99,17 +99,20 @@ def cost_of(operators: Sequence[StepOperator], machine: Machine, number_format: 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Footprint:
-    """Bytes that have to be in the outermost memory at once; `capacity_bytes` is what it holds (inf: not stated)."""
+    """Bytes that have to be in the outermost memory at once; `extra_bytes` are what the way of decoding needs besides
+    (a draft's model and cache; negative: it needs less); `capacity_bytes` is what the memory holds (inf: not
+    stated)."""
 
     weight_bytes: float
     cache_bytes: Number
     activation_bytes: Number
     capacity_bytes: float
+    extra_bytes: Number = 0.0
 
     @property
     def total_bytes(self) -> Number:
         """All of it."""
-        return self.weight_bytes + self.cache_bytes + self.activation_bytes
+        return self.weight_bytes + self.cache_bytes + self.activation_bytes + self.extra_bytes
 
     @property
     def excess_bytes(self) -> Number:

@@ -85,7 +85,7 @@ def generate(setting: Setting, contexts: Sequence[int], batches: Sequence[int], 
     rows, columns = np.asarray(contexts, float)[:, None], np.asarray(batches, float)[None, :]
     prefill, decoded = prefill_step(setting, rows, columns), way.decoded(setting, rows, columns)
     memory = footprint(setting.model, setting.machine, setting.precision, setting.cache, context=rows, batch=columns)
-    memory = replace(memory, cache_bytes=memory.cache_bytes + decoded.extra_bytes)
+    memory = replace(memory, extra_bytes=decoded.extra_bytes)
     return Generated(
         setting=setting,
         way=way.name,

@@ -62,7 +62,7 @@ def ridge_figure(wall: Wall) -> Figure:
     machines = list({one.machine.name: one for one in wall.verdicts}.values())
     years = [one.machine.year or 0.0 for one in machines]
     crossings = [year for year in wall.crossings.values() if isfinite(year) and 1990 <= year <= 2040]
-    first = floor(min([*years, *crossings, 2008])) - 1
+    first = floor(min([*years, *crossings, 2008])) - 2
     last = ceil(max([*years, *crossings, 2024]))
     found = [*(one.ridge for one in machines), *wall.intensities.values(), wall.ridge_at(first), wall.ridge_at(last)]
     low, high = log10(min(found)) - 0.25, log10(max(found)) + 0.25
@@ -149,8 +149,6 @@ def _machine_names(machines: Sequence[Verdict], low: float, high: float, years: 
                 "xshift": 8 if side == "left" else -8,
                 "showarrow": False,
                 "text": _text(one.machine.name),
-                "bgcolor": "var(--card)",
-                "borderpad": 0,
                 "font": {"size": 12, "color": "var(--blue)"},
             }
         )
@@ -251,7 +249,7 @@ def _log_axis(title: str, low: float, high: float) -> Figure:
         "type": "log",
         "range": [low, high],
         "tickvals": [10.0**decade for decade in decades],
-        "ticktext": [si(10.0**decade, "") for decade in decades],
+        "ticktext": [si(10.0**decade, "") if decade >= 0 else f"{10.0**decade:g}" for decade in decades],
         "title": {"text": title},
     }
 

@@ -345,7 +345,7 @@ def _log_axis(title: str, low: float, high: float, last: float, unit: str) -> Fi
         "type": "log",
         "range": [low, high],
         "tickvals": [10.0**decade for decade in decades],
-        "ticktext": [si(10.0**decade, unit) for decade in decades],
+        "ticktext": [si(10.0**decade, unit) if unit or decade >= 0 else f"{10.0**decade:g}" for decade in decades],
         "title": {"text": title},
     }
 

@@ -248,4 +248,4 @@ def test_the_page_holds_plotlys_own_script():
 
     from reports.page_frame import framed
 
-    assert get_plotlyjs() in framed(title="t", body="b", figures={})
+    assert get_plotlyjs() in framed(title="t", body="b", figures={"one": {"data": [], "layout": {}}})

@@ -19,12 +19,12 @@ from mapper.across_layers.fusion_pairs import compare_pair
 from mapper.codegen.emit import Addresses
 from mapper.codegen.normalise import Normalisation, emit_fused, emit_normalisation, emit_wide
 from mapper.heuristic import heuristic
+from model_ir.ops.integer_arithmetic import NormConstants, softmax_constants
 from simulator.accelerator import Accelerator
 from simulator.accelerator_file import load_accelerator
 from simulator.array_nest import ArrayNest
 from simulator.engine import simulate
 from simulator.fusion import Tail
-from simulator.normaliser import NormConstants, softmax_constants
 from systolic.pipeline import layers_of
 from workloads.catalogue import build
 

@@ -5,7 +5,7 @@ Passes take a Graph and return a Graph. No file format and no machine enter this
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,11 +91,13 @@ def verify(graph: Graph) -> Graph:
     return graph
 
 
-def execute(graph: Graph, feeds: Mapping[str, Any], xp: Any = np) -> dict[str, Any]:
+def execute(
+    graph: Graph, feeds: Mapping[str, Any], xp: Any = np, *, watch: Callable[[str, Any], None] | None = None
+) -> dict[str, Any]:
     """Run the graph's reference definitions on `xp` (numpy or jax.numpy) and return the outputs by name.
 
-    `feeds` gives every graph input, and every parameter that has no value of its own. Raises InputError when one is
-    missing or misshapen.
+    `feeds` gives every graph input, and every parameter that has no value of its own. `watch` is called with the name
+    and value of every input and of every operator's results. Raises InputError when a value is missing or misshapen.
     """
     where = graph.origin or graph.name
     values: dict[str, Any] = {}
@@ -111,10 +113,16 @@ def execute(graph: Graph, feeds: Mapping[str, Any], xp: Any = np) -> dict[str, A
                 limit=graph.tensors[name].shape,
             )
         values[name] = xp.asarray(value)
+        if watch is not None and name not in graph.parameters:
+            watch(name, values[name])
     last_use = {name: index for index, op in enumerate(graph.ops) for name in op.inputs}
     for index, op in enumerate(graph.ops):
         results = op.evaluate(xp, *(values[name] if name else None for name in op.inputs))
-        values.update(zip(op.outputs, results, strict=True))
+        made = dict(zip(op.outputs, results, strict=True))
+        values.update(made)
+        if watch is not None:
+            for name, value in made.items():
+                watch(name, value)
         for name in op.inputs:
             if name in values and last_use[name] == index and name not in graph.outputs:
                 del values[name]

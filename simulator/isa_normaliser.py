@@ -7,8 +7,9 @@ Bit positions are those of GemminiISA.scala (ConfigNormRs1, ConfigNormRs2) and L
 from __future__ import annotations
 
 from model_ir.errors import InputError
+from model_ir.ops.integer_arithmetic import NormConstants
 from simulator.isa import ACCUMULATOR_BIT, CONFIG, CONFIG_NORM, Command
-from simulator.normaliser import INV_SUM_EXP, STATISTICS_SETS, NormConstants
+from simulator.normaliser import INV_SUM_EXP, STATISTICS_SETS
 
 NORM_COMMAND_LOW_BIT = 26
 

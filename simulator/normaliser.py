@@ -2,7 +2,8 @@
 
 Kim et al., I-BERT (arXiv 2101.01321), sections 3.4 to 3.6 and Algorithms 1 to 4, as Normalizer.scala and
 AccumulatorScale.scala (ucb-bar/gemmini at 8c3f992) and the constants of gemmini.h (gemmini-rocc-tests at 180c468) make
-them: 32-bit integers that wrap, statistics in integers, and one fp32 factor a row, round half to even.
+them: 32-bit integers that wrap, statistics in integers, and one fp32 factor a row, round half to even. On whole tensors
+`model_ir.ops.integer_arithmetic` defines the same functions, and their constants.
 
 One thing departs from that RTL on purpose: at 8c3f992 the body of `iexp` in AccumulatorScale.scala is a copy of
 `igelu`, with the exponential standing above it as a comment. The commented one, which is also what the C library
@@ -15,12 +16,11 @@ VARIANCE or INV_STDDEV, MAX, SUM_EXP or INV_SUM_EXP. The second of a pair finish
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from model_ir.ops.integer_arithmetic import EXP_SHIFT_LIMIT, SOFTMAX_ONE
 from simulator.compile_cache import drop_stale_indexes
 
 drop_stale_indexes()
@@ -33,9 +33,6 @@ STATISTICS_SETS = 2
 S_SUM, S_COUNT, S_RUNNING_MAX, S_MAX, S_MEAN, STATISTICS_SIZE = range(6)
 F_INV_STDDEV, F_INV_SUM_EXP, FACTORS_SIZE = range(3)
 LEAST = -(1 << 31)
-SOFTMAX_ONE = 127
-"""What 1.0 becomes in an int8 softmax (Normalizer.scala: one_rec)."""
-EXP_SHIFT_LIMIT = 32
 
 
 @njit(cache=True, inline="always")
@@ -159,33 +156,6 @@ def factor(activation, factors, scale):  # type: ignore[no-untyped-def]
     if activation == SOFTMAX:
         return factors[F_INV_SUM_EXP]
     return scale
-
-
-class NormConstants(NamedTuple):
-    """The constants of config_norm, int32 each; those a function does not use are 0."""
-
-    qb: int
-    qc: int
-    qln2: int = 0
-    qln2_inv: int = 0
-
-
-def gelu_constants(scale: float) -> NormConstants:
-    """Constants of i-GELU for inputs of `scale`: I-BERT's a = -0.2888, b = -1.769 on x / sqrt 2 (gemmini.h, IGELU).
-
-    One unit of the result is then `scale` * -0.2888 `scale`^2 / 2 / 2.
-    """
-    erf_scale = -0.2888 * scale * scale / 2
-    return NormConstants(int(-1.769 / (scale / 1.41421356237)), int(1.0 / erf_scale))
-
-
-def softmax_constants(scale: float) -> NormConstants:
-    """Constants of i-exp for inputs of `scale`: a (x + b)^2 + c with 0.3585, 1.353, 0.344 (gemmini.h, SOFTMAX).
-
-    One unit of the exponential is then 0.3585 `scale`^2. Raises ZeroDivisionError where ln 2 is less than one unit.
-    """
-    qln2 = int(0.693147 / scale)
-    return NormConstants(int(1.353 / scale), int(0.344 / (0.3585 * scale * scale)), qln2, 65536 // qln2)
 
 
 def new_statistics() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:

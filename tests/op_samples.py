@@ -14,6 +14,17 @@ from model_ir.ops.contraction import Conv, ConvTranspose, Einsum, MatMul
 from model_ir.ops.elementwise import Binary, Cast, Clip, Elu, HardSigmoid, LeakyRelu, PRelu, Unary, Where
 from model_ir.ops.gathering import Gather, GatherElements, GatherNd, ScatterNd
 from model_ir.ops.host import HostOp
+from model_ir.ops.integer import (
+    ChannelMultiply,
+    IntegerAdd,
+    IntegerGelu,
+    IntegerLayerNorm,
+    IntegerMean,
+    IntegerSoftmax,
+    IntegerTable,
+    Requantise,
+)
+from model_ir.ops.integer_arithmetic import Dyadic, gelu_constants, softmax_constants
 from model_ir.ops.movement import Concat, Expand, Pad, Reshape, Slice, Split, Tile, Transpose
 from model_ir.ops.normalisation import (
     BatchNorm,
@@ -115,6 +126,9 @@ AFFINE_MOVES: tuple[Sample, ...] = (
     sample(SpaceToDepth, normal((1, 2, 4, 6)), block=2),
 )
 
+FACTOR = Dyadic(multiplier=5, shift=6)
+BYTES = integers((4, 5), -128, 128, dtype=np.int8)
+
 OTHERS: tuple[Sample, ...] = (
     sample(Einsum, normal((3, 3)), equation="ii->i"),
     sample(Einsum, normal((2, 3)), normal((3, 4), 1), normal((4, 2), 2), equation="ab,bc,cd->ad"),
@@ -159,6 +173,27 @@ OTHERS: tuple[Sample, ...] = (
     sample(Trunc, MATRIX, _scalar(0.25), _scalar(0), _scalar(8), _scalar(4), differentiable=False),
     sample(QuantizeLinear, MATRIX, np.abs(normal((5,), 1)), np.zeros(5, np.int8), axis=-1, differentiable=False),
     sample(DequantizeLinear, integers((4, 5), -9, 9, dtype=np.int8), _scalar(0.5), differentiable=False),
+    sample(Requantise, integers((4, 5), -9999, 9999, dtype=np.int32), factor=FACTOR, relu=True, differentiable=False),
+    sample(IntegerAdd, BYTES, BYTES[:, :1], a_factor=FACTOR, factor=FACTOR, differentiable=False),
+    sample(IntegerAdd, BYTES, BYTES[::-1], b_factor=FACTOR, differentiable=False),
+    sample(ChannelMultiply, BYTES, BYTES[0], integers((5,), -999, 999, dtype=np.int32), differentiable=False),
+    sample(
+        IntegerGelu,
+        BYTES,
+        constants=gelu_constants(0.05),
+        factor=Dyadic(multiplier=-3, shift=20),
+        differentiable=False,
+    ),
+    sample(
+        IntegerSoftmax,
+        integers((4, 5), -9999, 9999, dtype=np.int32),
+        constants=softmax_constants(0.001),
+        factor=Dyadic(multiplier=3, shift=1),
+        differentiable=False,
+    ),
+    sample(IntegerLayerNorm, BYTES, gain=3, factor=Dyadic(multiplier=40, shift=0), differentiable=False),
+    sample(IntegerTable, BYTES, integers((256,), -128, 128, dtype=np.int8), differentiable=False),
+    sample(IntegerMean, BYTES, axes=(-1,), keepdims=False, factor=FACTOR, differentiable=False),
     sample(HostOp, X, op_type="LSTM", output_shapes=((3, 4),), output_precisions=(FLOAT32,), differentiable=False),
 )
 

@@ -19,6 +19,7 @@ from mapper.codegen.emit import Addresses
 from mapper.codegen.normalise import Normalisation, emit_fused, emit_normalisation, emit_wide
 from mapper.heuristic import heuristic
 from model_ir.errors import InputError
+from model_ir.ops.integer_arithmetic import NormConstants, softmax_constants
 from simulator import isa
 from simulator.accelerator import Accelerator
 from simulator.accelerator_file import load_accelerator
@@ -26,7 +27,6 @@ from simulator.array_nest import ArrayNest
 from simulator.engine import simulate
 from simulator.functional import execute
 from simulator.fusion import Tail
-from simulator.normaliser import NormConstants, softmax_constants
 
 IBERT = load_accelerator("gemmini-ibert")
 BASE, B, BIAS, WIDE, C = (0x80000000 + part * 0x10000 for part in range(5))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from simulator_programs import BASE, gemmini
 
 from model_ir.errors import InputError
+from model_ir.ops.integer_arithmetic import NormConstants, gelu_constants, softmax_constants
 from simulator import isa
 from simulator.accelerator_file import load_accelerator
 from simulator.functional import execute
@@ -25,12 +26,9 @@ from simulator.normaliser import (
     SUM,
     SUM_EXP,
     VARIANCE,
-    NormConstants,
-    gelu_constants,
     i_exp,
     i_gelu,
     i_sqrt,
-    softmax_constants,
 )
 
 ACC = isa.ACCUMULATOR_BIT

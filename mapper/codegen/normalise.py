@@ -15,6 +15,7 @@ import numpy as np
 
 from mapper.codegen.emit import Addresses, emit
 from model_ir.errors import InputError
+from model_ir.ops.integer_arithmetic import NormConstants
 from simulator import isa
 from simulator.accelerator import Accelerator
 from simulator.array_nest import ArrayNest
@@ -32,7 +33,6 @@ from simulator.normaliser import (
     SUM,
     SUM_EXP,
     VARIANCE,
-    NormConstants,
 )
 from simulator.program import Program
 
@@ -73,7 +73,7 @@ def emit_fused(
     rewriter = _Rewriter(nest=nest, accelerator=accelerator, normalisation=normalisation, result=addresses.c)
     head = int(np.argmax(plain.funct != isa.CONFIG))
     words = list(zip(plain.funct.tolist(), plain.rs1.tolist(), plain.rs2.tolist(), strict=True))
-    rewritten = [*words[:head], *_configured(normalisation, nest.out_channels)]
+    rewritten = [*words[:head], *configured(normalisation, nest.out_channels)]
     for command in words[head:]:
         rewritten.extend(rewriter.rewrite(command))
     rewriter.check_done()
@@ -81,16 +81,14 @@ def emit_fused(
 
 
 def emit_wide(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator, *, addresses: Addresses) -> Program:
-    """The commands of the matmul with its int32 sums stored as they are, row after row from `addresses.c` on.
-
-    Raises what `mapper.codegen.emit.emit` raises, and InputError where rows of the result are not contiguous.
+    """The commands of the matmul or convolution with its int32 sums stored as they are, in the nest's own strides from
+    `addresses.c` on. Raises what `mapper.codegen.emit.emit` raises.
     """
-    _check_rows(nest)
     plain = emit(nest, mapping, accelerator, addresses=addresses)
     width, dim = accelerator.accumulator_bytes, accelerator.dim
     head = int(np.argmax(plain.funct != isa.CONFIG))
     words = list(zip(plain.funct.tolist(), plain.rs1.tolist(), plain.rs2.tolist(), strict=True))
-    rewritten: list[Words] = [*words[:head], isa.config_st(stride_bytes=nest.out_channels * width)]
+    rewritten: list[Words] = [*words[:head], isa.config_st(stride_bytes=nest.c_stride * width)]
     for command in words[head:]:
         if command[0] != isa.MVOUT:
             rewritten.append(command)
@@ -131,7 +129,7 @@ def emit_normalisation(
     copies = (0, accelerator.accumulator_rows // 2) if 2 * block_rows <= accelerator.accumulator_rows else (0,)
     commands: list[Words] = [
         isa.config_ld(stride_bytes=columns * width),
-        *_configured(normalisation, columns),
+        *configured(normalisation, columns),
     ]
     waiting: list[Words] = []
     for turn, first in enumerate(range(0, rows, dim)):
@@ -142,13 +140,13 @@ def emit_normalisation(
             commands.append(isa.mvin(at, local, min(dim, columns - column), count))
         commands += waiting
         pieces = [
-            _Row(
+            Row(
                 memory=target + (first + row) * columns,
                 blocks={block: base + block * dim + row for block in range(ceil_div(columns, dim))},
             )
             for row in range(count)
         ]
-        waiting = list(_passes(pieces, columns, dim, normalisation))
+        waiting = list(row_passes(pieces, columns, dim, normalisation))
         if len(copies) == 1:
             commands += waiting
             waiting = []
@@ -156,7 +154,7 @@ def emit_normalisation(
 
 
 @dataclass(slots=True, kw_only=True)
-class _Row:
+class Row:
     """A row of the result: its place in memory and the accumulator row of each finished block of DIM columns."""
 
     memory: int
@@ -171,7 +169,7 @@ class _Rewriter:
     accelerator: Accelerator
     normalisation: Normalisation
     result: int
-    rows: dict[int, _Row] = field(default_factory=dict)
+    rows: dict[int, Row] = field(default_factory=dict)
     held: set[int] = field(default_factory=set)
 
     def rewrite(self, command: Words) -> Iterator[Words]:
@@ -184,16 +182,16 @@ class _Rewriter:
         dim, columns = self.accelerator.dim, self.nest.out_channels
         count, width, local = _block(rs2)
         first = local & ~isa.ACCUMULATOR_BIT
-        done: list[_Row] = []
+        done: list[Row] = []
         for row in range(count):
             number, column = divmod(rs1 - self.result + row * columns, columns)
-            found = self.rows.setdefault(number, _Row(memory=self.result + number * columns))
+            found = self.rows.setdefault(number, Row(memory=self.result + number * columns))
             for part in range(0, width, dim):
                 found.blocks[(column + part) // dim] = first + row + part
                 self.held.add(first + row + part)
             if len(found.blocks) == ceil_div(columns, dim):
                 done.append(self.rows.pop(number))
-        yield from _passes(done, columns, dim, self.normalisation)
+        yield from row_passes(done, columns, dim, self.normalisation)
         for finished in done:
             self.held.difference_update(finished.blocks.values())
 
@@ -216,7 +214,7 @@ class _Rewriter:
             raise InputError("mapping", "stores only parts of some rows", value=len(self.rows))
 
 
-def _passes(rows: list[_Row], columns: int, dim: int, normalisation: Normalisation) -> Iterator[Words]:
+def row_passes(rows: list[Row], columns: int, dim: int, normalisation: Normalisation) -> Iterator[Words]:
     """Every pass over `rows`, two side by side, each with a set of statistics of its own."""
     for first in range(0, len(rows), STATISTICS_SETS):
         pair = rows[first : first + STATISTICS_SETS]
@@ -228,7 +226,7 @@ def _passes(rows: list[_Row], columns: int, dim: int, normalisation: Normalisati
                     yield isa.mvout(row.memory + column, normalised(local, command), width, 1)
 
 
-def _runs(row: _Row, columns: int, dim: int) -> Iterator[tuple[int, int, int]]:
+def _runs(row: Row, columns: int, dim: int) -> Iterator[tuple[int, int, int]]:
     """(first column, columns, accumulator row) of pieces of up to four blocks that lie DIM rows apart, as one mvout
     takes them."""
     block, last = 0, ceil_div(columns, dim)
@@ -240,7 +238,7 @@ def _runs(row: _Row, columns: int, dim: int) -> Iterator[tuple[int, int, int]]:
         block += length
 
 
-def _configured(normalisation: Normalisation, stride_bytes: int) -> list[Words]:
+def configured(normalisation: Normalisation, stride_bytes: int) -> list[Words]:
     """Store and normaliser configured for the function."""
     activation = ACTIVATION[normalisation.function]
     return [

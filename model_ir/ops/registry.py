@@ -7,6 +7,16 @@ from model_ir.ops.contraction import Conv, ConvTranspose, Einsum, MatMul
 from model_ir.ops.elementwise import Binary, Cast, Clip, Elu, HardSigmoid, LeakyRelu, PRelu, Unary, Where
 from model_ir.ops.gathering import Gather, GatherElements, GatherNd, ScatterNd
 from model_ir.ops.host import HostOp
+from model_ir.ops.integer import (
+    ChannelMultiply,
+    IntegerAdd,
+    IntegerGelu,
+    IntegerLayerNorm,
+    IntegerMean,
+    IntegerSoftmax,
+    IntegerTable,
+    Requantise,
+)
 from model_ir.ops.movement import Concat, Expand, Pad, Reshape, Slice, Split, Tile, Transpose
 from model_ir.ops.normalisation import (
     BatchNorm,
@@ -75,5 +85,13 @@ OPERATORS: tuple[type[Op], ...] = (
     Trunc,
     QuantizeLinear,
     DequantizeLinear,
+    Requantise,
+    IntegerAdd,
+    ChannelMultiply,
+    IntegerGelu,
+    IntegerSoftmax,
+    IntegerLayerNorm,
+    IntegerTable,
+    IntegerMean,
     HostOp,
 )

@@ -15,13 +15,13 @@ from mapper.across_layers.fused_mapping import fused_mapping
 from mapper.codegen.emit import Addresses
 from mapper.codegen.normalise import Normalisation, emit_fused, emit_normalisation
 from mapper.residual_add import emit_residual_add
+from model_ir.ops.integer_arithmetic import NormConstants, softmax_constants
 from simulator.accelerator import Accelerator
 from simulator.array_nest import ArrayNest
 from simulator.engine import simulate
 from simulator.fusion import Tail
 from simulator.host_calls import MatmulCall
 from simulator.memory_state import later_run, new_memory
-from simulator.normaliser import NormConstants, softmax_constants
 from simulator.program import Program
 from simulator.soc import run_matmul
 

@@ -8,7 +8,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from simulator.normaliser import gelu_constants, i_exp, i_gelu
+from model_ir.ops.integer_arithmetic import gelu_constants
+from simulator.normaliser import i_exp, i_gelu
 from systolic.reproduce.published import Ours, PublishedTable
 
 FloatArray = npt.NDArray[np.float64]

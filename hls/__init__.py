@@ -1,1 +1,1 @@
-"""The way to firmware: where precision matters, and how many bits each tensor gets."""
+"""The way to firmware: training, where precision matters, and how many bits each tensor gets."""

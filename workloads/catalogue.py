@@ -13,7 +13,19 @@ from typing import Protocol
 
 from model_ir.errors import InputError
 from model_ir.graph import Graph
-from workloads import bert, conformer, gpt2, jet_tagger, llama, llama_sizes, mobilenet, resnet, squeezeformer, vit
+from workloads import (
+    bert,
+    conformer,
+    gpt2,
+    jet_tagger,
+    llama,
+    llama_sizes,
+    mobilenet,
+    resnet,
+    squeezeformer,
+    token_classifier,
+    vit,
+)
 from workloads.decoding import DEFAULT_CONTEXT_TOKENS, DEFAULT_PROMPT_TOKENS
 
 
@@ -115,6 +127,14 @@ WORKLOADS: Mapping[str, Workload] = {
     "resnet50": _row("ResNet-50 v1.5, 26 M", partial(resnet.build, resnet.RESNET_50), IMAGE),
     "mobilenet-v2": _row("MobileNet-V2, 3.5 M", partial(mobilenet.build, mobilenet.MOBILENET_V2), IMAGE),
     "mnasnet-b1": _row("MnasNet-B1, 4.4 M", partial(mobilenet.build, mobilenet.MNASNET_B1), IMAGE),
+    "digits-transformer": _row(
+        "small Transformer for 8x8 digits, 18 k", partial(token_classifier.build, token_classifier.DIGITS), (BATCH,)
+    ),
+    "jet-transformer": _row(
+        "small Transformer over a jet's constituents, 10 k",
+        partial(token_classifier.build, token_classifier.JETS),
+        (BATCH,),
+    ),
     "jet-tagger": _row("16-64-32-32-5 jet tagger, 4389", partial(jet_tagger.build, jet_tagger.JET_TAGGER), (BATCH,)),
 }
 

@@ -11,6 +11,7 @@ from systolic.commands.emit import emit
 from systolic.commands.fidelity import fidelity
 from systolic.commands.generate import generate
 from systolic.commands.hierarchies import hierarchies
+from systolic.commands.integer import integer
 from systolic.commands.machines import machines
 from systolic.commands.map_layers import map_layers
 from systolic.commands.mapspace import mapspace
@@ -39,6 +40,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "roofline": roofline,
     "memory-wall": memory_wall,
     "emit": emit,
+    "integer": integer,
     "plan": plan,
     "generate": generate,
     "replay": replay,

@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from chromium_page import CHROMIUM, opened, read_png
+from plotly.offline import get_plotlyjs
 from typer.testing import CliRunner
 
 from model_ir.errors import InputError
+from reports.page_frame import framed
 from reports.roofline_figures import HEIGHT, WIDTH, kernels_of, network_figure, overview_figure
 from reports.roofline_page import by_network, render_rooflines
 from simulator.rooflines.machine import ridge_point
@@ -244,8 +246,17 @@ def test_one_answer_takes_less_than_a_second():
 
 
 def test_the_page_holds_plotlys_own_script():
-    from plotly.offline import get_plotlyjs
-
-    from reports.page_frame import framed
-
     assert get_plotlyjs() in framed(title="t", body="b", figures={"one": {"data": [], "layout": {}}})
+
+
+def test_hostile_names_are_only_text(tmp_path):
+    hostile = "<img src=x onerror=alert(1)>"
+    path = tmp_path / "hostile.toml"
+    shipped = Path(__file__).parent.parent / "simulator" / "machines" / "t4.toml"
+    text = shipped.read_text(encoding="utf-8").replace('name = "t4"', f'name = "{hostile}"')
+    path.write_text(text.replace('name = "GDDR6"', f'name = "{hostile}"'), encoding="utf-8")
+    page = render_rooflines(rooflines_of("jet-tagger", machines=(str(path),))).replace(get_plotlyjs(), "")
+    assert "<img" not in page
+    assert "&lt;img src=x" in page
+    assert "\\u0026lt;img src=x" in page
+    assert CliRunner().invoke(app, ["roofline", "jet-tagger", "-m", str(path)]).exit_code == 0

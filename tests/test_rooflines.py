@@ -30,7 +30,7 @@ from simulator.rooflines.machine_file import load_machine, machine_names
 from simulator.rooflines.machines import find_machine
 from simulator.rooflines.operators import kind_of, layer_of, operators_of
 from simulator.rooflines.traffic import FEW_BLOCKS, compulsory, first_stays, results_stay, second_stays, tiled
-from simulator.rooflines.work import Work, elementwise_work, matmul_work, softmax_work, stack
+from simulator.rooflines.work import Work, elementwise_work, matmul_work, stack
 from simulator.vector_cost import vector_cost
 from tests.nest_cases import machines, mappings, nests
 from workloads import bert
@@ -57,6 +57,18 @@ def matmul(rows: int, columns: int, depth: int, repeats: int = 1, bits: tuple[in
         second_bits=bits[1],
         result_bits=8,
         sums_bits=32,
+    )
+
+
+def softmax(rows: int, columns: int) -> Work:
+    elements = rows * columns
+    return elementwise_work(
+        "softmax",
+        elements=elements,
+        flops_per_element=5,
+        read_bytes=elements,
+        result_bytes=elements,
+        row_bytes=columns,
     )
 
 
@@ -200,7 +212,7 @@ def test_a_stated_square_tile_reads_each_operand_once_a_block() -> None:
 
 
 def test_a_row_that_does_not_fit_is_read_for_every_pass() -> None:
-    work = softmax_work(8, 1000, BYTES)
+    work = softmax(8, 1000)
     assert tiled(work, level(1024)).read_bytes == 3 * 8000
     assert tiled(work, level(2000)).read_bytes == 8000
 
@@ -219,7 +231,7 @@ def test_more_memory_never_means_more_traffic(shape: tuple[int, int, int], capac
 @pytest.mark.parametrize("name", ["a100", "gemmini-ibert", "survey"])
 def test_arrays_give_what_numbers_give(name: str) -> None:
     shapes = [(128, 768, 768, 12), (1, 32000, 4096, 1), (3000, 50, 7, 2), (9, 9, 9, 1)]
-    works = [matmul(*shape) for shape in shapes] + [softmax_work(128, 512, BYTES)]
+    works = [matmul(*shape) for shape in shapes] + [softmax(128, 512)]
     machine = find_machine(name)
     together = attained(stack(works), machine, "int8")
     for place, work in enumerate(works):

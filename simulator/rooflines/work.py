@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.rooflines.counting import DEFAULT_COUNTING, Counting
-from simulator.rooflines.formats import Number, Storage
+from simulator.rooflines.formats import Number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -151,22 +151,6 @@ def elementwise_work(
         result_bytes=result_bytes,
         row_bytes=row_bytes,
         row_passes=counting.row_passes.get(function, 1),
-    )
-
-
-def softmax_work(rows: Number, columns: Number, storage: Storage, counting: Counting = DEFAULT_COUNTING) -> Work:
-    """Softmax over each of `rows` rows of `columns` scores: subtract, exponential, sum, divide, and the maximum (5
-    operations an element, as the operator counts itself); scores come unrounded where `counting` says so."""
-    wide = "softmax" in counting.wide_before
-    read = rows * columns * (storage.sums_bits if wide else storage.activations_bits) / 8
-    return elementwise_work(
-        "softmax",
-        elements=rows * columns,
-        flops_per_element=5,
-        read_bytes=read,
-        result_bytes=rows * columns * storage.activations_bits / 8,
-        row_bytes=read / np.maximum(rows, 1),
-        counting=counting,
     )
 
 

@@ -24,6 +24,8 @@ _NAMES: Final = {
 }
 _HEIGHT_PIXELS: Final = 540
 _LINE_PIXELS: Final = 15
+_NAMES_SHARE: Final = 0.5
+"""Of the years drawn, room for names at the right."""
 
 
 def growth_figure(wall: Wall) -> Figure:
@@ -69,7 +71,7 @@ def ridge_figure(wall: Wall) -> Figure:
     traces = [_trend_ridge(wall, first, last), _machine_marks(machines)]
     annotations = _apart(
         [
-            (intensity, f"{_text(shortened(network, 42))}: {three_digits(intensity)}", SERIES[(rank + 2) % len(SERIES)])
+            (intensity, _network_name(network, wall), SERIES[(rank + 2) % len(SERIES)])
             for rank, (network, intensity) in enumerate(wall.intensities.items())
         ],
         last,
@@ -83,19 +85,24 @@ def ridge_figure(wall: Wall) -> Figure:
         "layout": {
             "xaxis": {
                 "title": {"text": "year"},
-                "range": [first, last + (last - first) * 0.42],
+                "range": [first, last + (last - first) * _NAMES_SHARE],
                 "tickvals": list(range(first + first % 2, last + 1, 2 if last - first < 30 else 4)),
             },
             "yaxis": _log_axis("FLOP per byte of DRAM", low, high),
             "annotations": [
                 *annotations,
                 *_machine_names(machines, low, high, last - first),
-                *_crossing_names(wall, first, last),
             ],
             "showlegend": False,
             "hovermode": "closest",
         },
     }
+
+
+def _network_name(network: str, wall: Wall) -> str:
+    """What stands right of a network's line: name, intensity, and from when on bandwidth bounds it."""
+    name = _text(shortened(network, 36))
+    return f"{name}: {three_digits(wall.intensities[network])}, from {shown_year(wall.crossings[network])}"
 
 
 def _trend_ridge(wall: Wall, first: float, last: float) -> Figure:
@@ -130,7 +137,7 @@ def _machine_names(machines: Sequence[Verdict], low: float, high: float, years: 
     boxes: list[tuple[float, float, float]] = []
     for one in sorted(machines, key=lambda one: one.ridge):
         x, y = one.machine.year or 0.0, log10(one.ridge)
-        width = (len(one.machine.name) * 6.6 + 14) / 1040 * years * 1.42
+        width = (len(one.machine.name) * 6.6 + 14) / 1040 * years * (1 + _NAMES_SHARE)
         height = (high - low) * _LINE_PIXELS / _HEIGHT_PIXELS
         choices = [(x, x + width, y, "left"), (x - width, x, y, "right")]
         choices += [(x, x + width, y + step * height, "left") for step in (1, -1, 2, -2)]
@@ -176,26 +183,6 @@ def _network_traces(network: str, intensity: float, wall: Wall, first: float, la
         "hovertemplate": f"{_text(network)} is bound by bandwidth from {shown_year(year)} on<extra></extra>",
     }
     return [line, mark]
-
-
-def _crossing_names(wall: Wall, first: float, last: float) -> list[Figure]:
-    return [
-        {
-            "x": year,
-            "y": log10(wall.intensities[network]),
-            "xanchor": "right",
-            "yanchor": "bottom",
-            "xshift": -6,
-            "yshift": 3,
-            "showarrow": False,
-            "text": shown_year(year),
-            "bgcolor": "var(--card)",
-            "borderpad": 0,
-            "font": {"size": 12, "color": "var(--ink)"},
-        }
-        for network, year in wall.crossings.items()
-        if first + 1 <= year <= last
-    ]
 
 
 def _points_trace(trend: Trend, base: float, hue: str) -> Figure:

@@ -52,7 +52,8 @@ class _StdoutAside:
                 os.close(self._kept)
 
 
-_STDOUT_ASIDE = _StdoutAside()
+STDOUT_ASIDE = _StdoutAside()
+"""For whoever calls HiGHS: what it says there is no part of a command's output."""
 
 
 class Highs:
@@ -78,7 +79,7 @@ class Highs:
         for variable, coefficient in goal.terms.items():
             costs[variable] = coefficient * scale[variable]
         matrix, low, high = self._matrix(scale)
-        with _STDOUT_ASIDE:
+        with STDOUT_ASIDE:
             answer = milp(
                 costs,
                 integrality=((least == 0) & (most == 1)).astype(int),

@@ -16,6 +16,7 @@ from hls.allocation.allocate import Allocation, SolverName, allocate
 from hls.allocation.costs import between, bit_operations, model_size, table
 from hls.allocation.network import Counting, choices_for, quantisable
 from hls.allocation.problem import Amount, Budget, Problem
+from mapper.highs import STDOUT_ASIDE
 from model_ir.errors import InputError
 from model_ir.graph import Graph, random_parameters
 from model_ir.passes.pipeline import run_passes
@@ -150,7 +151,8 @@ def bits_job(request: BitsRequest, progress: Progress) -> BitsReport:
         objective=table(measure, "loss", costs),
         budgets=_budgets(request, graph, choices),
     )
-    solved = allocate(problem, solver=request.solver, seconds=request.seconds)
+    with STDOUT_ASIDE:
+        solved = allocate(problem, solver=request.solver, seconds=request.seconds)
     return BitsReport(network=graph.name, measure=measure, problem=problem, allocation=solved, notes=notes)
 
 

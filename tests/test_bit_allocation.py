@@ -208,6 +208,22 @@ def test_equal_to_brute_force(solver: SolverName, problem: Problem) -> None:
     assert found[1] == answer.objective
 
 
+@pytest.mark.parametrize("solver", NAMES)
+def test_a_pair_may_be_named_in_either_order(solver: SolverName) -> None:
+    """One table has rows of u, the other of v; the least of their sum is at one place only."""
+    choices = {"u": (2, 4, 6), "v": (3, 5)}
+    one = {(u, v): float(10 * u + v) for u in choices["u"] for v in choices["v"]}
+    other = {(v, u): float(u * v) for u in choices["u"] for v in choices["v"]}
+    problem = Problem(
+        choices=choices,
+        objective=table("cost", "loss", {}, {("u", "v"): {key: -cost for key, cost in one.items()}}),
+        budgets=(Budget(amount=table("work", "u", {}, {("v", "u"): other}), limit=19),),
+    )
+    answer = allocate(problem, solver=solver)
+    assert (answer.bits, answer.objective) == ({"u": 6, "v": 3}, -63)
+    assert exhaustive(problem) == ({"u": 6, "v": 3}, -63)
+
+
 @settings(derandomize=True, deadline=None, max_examples=40)
 @given(problem=problems(pairs=False, budgets=1))
 def test_fronts_have_exactly_the_points_that_nothing_beats(problem: Problem) -> None:
@@ -279,6 +295,35 @@ def test_fifty_layers_under_three_budgets_are_proven_optimal_within_a_second(sol
         assert answer.status == "optimal"
         assert answer.gap < 1e-4
         assert all(answer.amounts[budget.amount.name] <= budget.limit * (1 + 1e-11) for budget in problem.budgets)
+
+
+def test_fifty_layers_with_activations_of_their_own_too() -> None:
+    """A hundred variables, BOPs and cycles that depend on both operands' bits, as quickly."""
+    weights = hawq_style(3)
+    layers = tuple(weights.choices)
+    bits = weights.choices[layers[0]]
+    choices = dict(weights.choices) | {f"a{index}": bits for index in range(len(layers))}
+    generator = np.random.default_rng(3)
+    curvature = np.exp(generator.normal(0, 2, len(layers)))
+    costs = {f"a{i}": {b: float(curvature[i] * 4.0**-b) for b in bits} for i in range(len(layers))}
+    work = generator.integers(1_000_000, 1_000_000_000, len(layers))
+    products = [
+        Product(activation=f"a{i}", weight=name, macs=int(work[i]), reduction=64 + i) for i, name in enumerate(layers)
+    ]
+    cycles = {
+        (f"a{i}", name): {(a, w): float(work[i]) / 256 * max(a, w) / 8 for a in bits for w in bits}
+        for i, name in enumerate(layers)
+    }
+    size = weights.budgets[0].amount
+    amounts = (size, bit_operations(products, choices), table("cycles", "cycles", {}, cycles))
+    objective = table("omega", "loss", {**weights.objective.singles, **costs})
+    limits = [Budget(amount=amount, limit=between(amount, choices, 0.4, 2, 8)) for amount in amounts]
+    start = time.process_time()
+    answer = allocate(Problem(choices=choices, objective=objective, budgets=tuple(limits)))
+    assert time.process_time() - start < 1.0
+    assert answer.status == "optimal"
+    assert answer.gap < 1e-6
+    assert len(set(answer.bits.values())) > 2
 
 
 def test_both_solvers_agree_on_large_instances() -> None:

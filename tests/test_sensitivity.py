@@ -18,11 +18,11 @@ from hls.sensitivity.data import Data
 from hls.sensitivity.graph_loss import graph_surface
 from model_ir.builder import GraphBuilder
 from model_ir.errors import InputError
-from model_ir.graph import Graph, random_parameters
+from model_ir.graph import Graph, execute, random_parameters
 from model_ir.ops.movement import Reshape
 from model_ir.ops.pooling import GlobalPool
 from model_ir.ops.quantisation import Quant
-from workloads import bert
+from workloads import bert, gpt2
 from workloads.layers import conv, linear, unary
 
 Floats = npt.NDArray[np.float64]
@@ -73,6 +73,7 @@ def small_convolutions(batch: int) -> Graph:
     return b.finish(linear(b, pooled, "head", 3))
 
 
+SMALL_GPT2 = replace(gpt2.GPT2_SMALL, layers=1, features=8, heads=2, hidden=12, vocabulary=20, positions=8)
 SMALL_BERT = replace(bert.BERT_BASE, layers=1, features=8, heads=2, hidden=12, vocabulary=20, positions=8)
 
 
@@ -152,6 +153,23 @@ def test_curvature_of_every_tensor_by_central_differences(which: str) -> None:
         along = sum(float((direction[name] * found[name]).sum()) for name in direction)
         expected = curvature_by_differences(graph, parameters, data, direction, plain)
         assert along == pytest.approx(expected, rel=2e-3, abs=2e-5), list(direction)
+
+
+def test_labels_of_every_token() -> None:
+    """A language model's cross-entropy is the mean over rows and tokens; its other outputs do not count."""
+    graph = gpt2.build(SMALL_GPT2, seq=3, batch=2)
+    generator = np.random.default_rng(4)
+    tokens = generator.integers(0, 20, (4, 4))
+    parameters = random_parameters(graph)
+    data = Data(inputs={"input_ids": tokens[:, :-1]}, labels=tokens[:, 1:])
+    surface = graph_surface(graph, parameters, data, tensors=weights_of(graph)[:1])
+    losses = []
+    for rows in (slice(0, 2), slice(2, 4)):
+        logits = execute(graph, parameters | {"input_ids": tokens[rows, :-1]})[graph.outputs[0]]
+        losses.append(plain_cross_entropy(logits.reshape(6, 20), tokens[rows, 1:].ravel()))
+    assert surface.loss() == pytest.approx(np.mean(losses), rel=1e-5)
+    with pytest.raises(InputError, match="do not fit the output"):
+        graph_surface(graph, parameters, Data(inputs=data.inputs, labels=tokens[:, 0]))
 
 
 def test_what_an_activation_is_and_who_sees_its_shift() -> None:

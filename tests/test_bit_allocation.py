@@ -433,6 +433,19 @@ def test_irrational_tables_meet_a_limit_that_is_their_own_sum() -> None:
         assert allocate(problem).objective <= worth.of(bits)
 
 
+@pytest.mark.parametrize("solver", NAMES)
+def test_a_limit_is_not_broken_by_a_millionth_either(solver: SolverName) -> None:
+    """By less than what HiGHS takes for kept."""
+    names = ("v", "w")
+    work = table("work", "u", {name: {2: 1.0, 8: 1_000_000.001 if name == "v" else 1.0} for name in names})
+    problem = Problem(
+        choices=dict.fromkeys(names, (2, 8)),
+        objective=table("cost", "loss", {"v": {2: 3.0, 8: 0.0}, "w": {2: 1.0, 8: 0.0}}),
+        budgets=(Budget(amount=work, limit=1_000_001.0),),
+    )
+    assert allocate(problem, solver=solver).bits == {"v": 2, "w": 8}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

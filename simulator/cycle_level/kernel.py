@@ -164,12 +164,12 @@ def run(machine, behind, t, until, trace, funct, rs1, rs2, accepted):  # type: i
         m[F_LAST_OF] = m[F_END]
         m[F_LAST_EXECUTE] = m[F_BASE] + _last_execute(pointer_to(funct), pointer_to(rs1), funct.size)
     host = (pointer_to(funct), pointer_to(rs1), pointer_to(rs2), pointer_to(accepted))
-    return _run(m, pointer_to(behind), t, until, trace, host)
+    return run_on(m, pointer_to(behind), t, until, trace, host)
 
 
 @compiled
-def _run(m, memory, t, until, trace, host):  # type: ignore[no-untyped-def]
-    """As `run`, its arrays by their pointers."""
+def run_on(m, memory, t, until, trace, host):  # type: ignore[no-untyped-def]
+    """As `run`, its arrays by their pointers, of commands up to number F_END - 1."""
     last_execute = np.int64(NEVER) if m[F_MORE] else m[F_LAST_EXECUTE]
     if m[F_STARVED]:
         advance_front(m, host)

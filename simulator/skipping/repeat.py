@@ -17,6 +17,7 @@ import numpy as np
 
 from simulator.cycle_level.compile import compiled, inlined, least, most, pointer_to
 from simulator.cycle_level.front import depends, station_busy
+from simulator.cycle_level.kernel import PAUSED, run_on
 from simulator.cycle_level.port import (
     PAGE_IS,
     PAGE_PASSES,
@@ -79,7 +80,7 @@ from simulator.skipping.table import (
 # isort: off
 from simulator.cycle_level.state import (
     ACKS, COMPUTING, ENTERS_LOGGED, ENTER_LOG, ENTRY, EXECUTE, E_A_LOW, E_A_WRITES, E_B_LOW, E_COMMAND, E_FUNCT,
-    E_SIZE, FLUSH, FLUSHING, F_BASE, F_MORE, F_READ, G_EXE_ACTIVE, G_EXE_FLUSH, G_LOAD_ACTIVE, G_LOAD_DMA_WAIT,
+    E_SIZE, FLUSH, FLUSHING, F_BASE, F_END, F_MORE, F_READ, G_EXE_ACTIVE, G_EXE_FLUSH, G_LOAD_ACTIVE, G_LOAD_DMA_WAIT,
     G_LOAD_PAD_WAIT, G_RDMA_ACTIVE, G_RDMA_LATENCY, G_STATION_ACTIVE, G_STORE_ACTIVE, G_STORE_DMA_WAIT,
     G_STORE_PAD_WAIT, G_STORE_POOLING, G_UNROLLER_ACTIVE, G_WDMA_ACTIVE, G_WDMA_LATENCY, IN_FLIGHT, LOAD, L_ROW,
     L_STATE, NEVER, O_PAGE, O_PAGES_LOGGED, O_TRANSLATED, PAGES_LOGGED, PAGE_LOG, PL_ADDRESS, PL_SIZE, PL_TIME,
@@ -91,7 +92,7 @@ MOST_ANSWERS = 16
 """Pairs of one state and segment that are tried."""
 LEAST_LATER = 2
 """Times that a segment must still come behind the one before it, for what comes of it to be worth noting."""
-MOST_TRIALS, LONGEST_REST = 256, 1 << 14
+MOST_TRIALS, LONGEST_REST = 512, 1 << 14
 """States looked at before it is asked whether that paid; segments that go by before it is tried again, at most."""
 
 
@@ -315,7 +316,7 @@ def _rests(known):  # type: ignore[no-untyped-def]
     """Whether looking for what repeats does not pay at present."""
     if known[TRIALS] >= MOST_TRIALS:
         skipped = known[SKIPPED_SEGMENTS] - known[SKIPPED_BEFORE]
-        if 2 * skipped < known[TRIALS]:
+        if skipped < known[TRIALS]:
             known[NEXT_REST] = least(2 * known[NEXT_REST] + MOST_TRIALS, LONGEST_REST)
             known[REST] = known[NEXT_REST]
         else:
@@ -347,14 +348,13 @@ def _stretch(m, t, known, segments, i, count):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def proceed(machine, t, table, seen, cuts, done, count):  # type: ignore[no-untyped-def]
-    """Go on from cycle `t`, before which the first `done` of `count` segments were run or skipped, as far as is known.
+def _skip_on(m, t, known, view, segments, done, count):  # type: ignore[no-untyped-def]
+    """Skip what is known from cycle `t` on, before which the first `done` of `count` segments were run or skipped.
 
-    Returns (how many will have been when the following is run, first and end of the commands to run, cycle); none are
-    to be run after the last segment.
+    Returns (how many will have been when what follows is run, its last command's place or 0 behind the last segment,
+    cycle).
     """
-    m, known, view, segments = pointer_to(machine), pointer_to(table), pointer_to(seen), pointer_to(cuts)
-    i, start = done, segments[SEGMENT_SIZE * (done - 1) + END] if done else np.int64(0)
+    i = done
     if known[NOTED]:
         _note_after(m, t, known, view, segments[SEGMENT_SIZE * (done - 1) + NUMBER])
     known[NOTED] = 0
@@ -369,10 +369,25 @@ def proceed(machine, t, table, seen, cuts, done, count):  # type: ignore[no-unty
         at, t = _skip(m, t, known, view, segments, i, count)
         if at == i:
             break
-        i, start = at, segments[SEGMENT_SIZE * (at - 1) + END]
+        i = at
         _resume(m, t, known, view)
     if i == count:
-        return i, start, start, t
-    m[F_BASE], m[F_MORE] = known[BATCH_FROM] + start, 1
+        return i, np.int64(0), t
     stop = _stretch(m, t, known, segments, i, count)
-    return stop, start, segments[SEGMENT_SIZE * (stop - 1) + END], t
+    return stop, segments[SEGMENT_SIZE * (stop - 1) + END], t
+
+
+@compiled
+def proceed(machine, behind, t, trace, functs, rs1s, rs2s, accepted, table, seen, cuts, count):  # type: ignore[no-untyped-def]
+    """Run or skip a batch of commands, cut into `count` segments, from cycle `t`; returns as `cycle_level.kernel.run`,
+    PAUSED behind the last of them."""
+    m, known, view, segments = pointer_to(machine), pointer_to(table), pointer_to(seen), pointer_to(cuts)
+    memory, host = pointer_to(behind), (pointer_to(functs), pointer_to(rs1s), pointer_to(rs2s), pointer_to(accepted))
+    done, how = np.int64(0), np.int64(PAUSED)
+    while how == PAUSED:
+        done, end, t = _skip_on(m, t, known, view, segments, done, count)
+        if end == 0:
+            break
+        m[F_BASE], m[F_END], m[F_MORE] = known[BATCH_FROM], known[BATCH_FROM] + end, 1
+        t, how = run_on(m, memory, t, np.int64(NEVER), trace, host)
+    return t, how

@@ -133,15 +133,8 @@ class Skipper:
         funct, rs1, rs2 = words
         view[READ] = first
         count = cut(m, known, view, funct, rs1, rs2, segments)
-        done = 0
-        while True:
-            done, start, end, t = proceed(m, t, known, view, segments, done, count)
-            if start == end:
-                return int(t), PAUSED
-            part = slice(start, end)
-            t, how = run(m, memory, t, NEVER, intervals, funct[part], rs1[part], rs2[part], accepted[part])
-            if how != PAUSED:
-                return int(t), int(how)
+        cycles, how = proceed(m, memory, t, intervals, funct, rs1, rs2, accepted, known, view, segments, count)
+        return int(cycles), int(how)
 
 
 def _skippable(funct: npt.NDArray[np.uint8], more: bool) -> int:

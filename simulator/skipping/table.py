@@ -52,8 +52,9 @@ COUNTERS = np.array(
 
 REGISTERS = O_PAGE_FROM + 2 - O_TRANSLATED
 """Page registers, side by side."""
-SHORTEST, LONGEST = 32, 96
-"""Commands of a segment: it ends where a preload brings new weights, so that the segments of alike tiles are alike."""
+SHORTEST, LONGEST = 8, 24
+"""Commands of a segment: it ends where a preload brings new weights, so that the segments of alike tiles are alike, and
+soon, so that they are alike again behind what is not."""
 MOST_SEGMENTS = BATCH_COMMANDS // SHORTEST + 2
 """Segments of a batch."""
 _COMMAND_WORDS = 3
@@ -64,7 +65,7 @@ A_STATE, A_SEGMENT, A_AFTER, A_CYCLES, A_LOG, A_LOGGED, A_ASKED, A_BEFORE, PAIR_
 number in the log) and, behind that, how many questions it asked of dependence; and the pair of the same state and
 segment, found before, that was answered otherwise (0: none)."""
 WHAT_SIZE = 16
-_STATES, _SEGMENTS, MOST_PAIRS, _TURNS = 1 << 14, 1 << 14, 1 << 14, 1 << 16
+_STATES, _SEGMENTS, MOST_PAIRS, _TURNS = 1 << 14, 1 << 15, 1 << 14, 1 << 16
 _STATE_WORDS, _SEGMENT_WORDS, _FOLD_WORDS, LOG_WORDS = 1 << 22, 1 << 21, 1 << 15, 1 << 22
 """What the tables hold before they are emptied: about 100 MiB in all with the view, taken up as they fill, however long
 the stream."""

@@ -73,6 +73,8 @@ def difference_text(row: ReproducedRow) -> str:
         return UNMEASURED
     if row.difference > 9:
         return f"{row.difference + 1:,.0f}{BY}"
+    if abs(row.difference) < 0.5e-4:
+        return "0.00 %"
     text = f"{100 * row.difference:+.2f} %" if abs(row.difference) < 0.0995 else f"{100 * row.difference:+.0f} %"
     return text.replace("-", _MINUS)
 
@@ -131,7 +133,7 @@ def _card(table: ReproducedTable) -> str:
         f'<section class="card" id="{escaped(table.id)}"><h2>{escaped(table.title)}</h2>'
         f'<p class="hint">{escaped(table.source)}; {escaped(KINDS[table.kind])}. '
         f"Made by <code>{escaped(table.command)}</code> in {table.seconds:.1f} s.{_bounds(table)}</p>{note}"
-        f'<div class="scroll"><table class="beside"><thead><tr><th></th>{heads}'
+        f'<div class="scroll whole"><table class="beside"><thead><tr><th></th>{heads}'
         f"{'<th>Why it differs</th>' if has_reasons else ''}</tr></thead><tbody>{body}</tbody></table></div></section>"
     )
 
@@ -141,7 +143,8 @@ def _bounds(table: ReproducedTable) -> str:
     if not bounds:
         return " Shown, not judged."
     told = " or ".join("print precision" if bound == 0 else f"± {percent(bound)}" for bound in sorted(bounds))
-    return f" Bound: {told}."
+    judged, units = {row.unit for row in table.judged}, {row.unit for row in table.rows}
+    return f" Bound{'' if judged == units else ' of ' + escaped(', '.join(sorted(judged)))}: {told}."
 
 
 def _cell(row: ReproducedRow | None) -> str:

@@ -38,7 +38,7 @@ TABLE_LENGTHS: Final = (128, 512, 4096)
 MOST_TOKENS: Final = 4096
 ENCODER: Final = replace(bert.BERT_BASE, positions=MOST_TOKENS, pooler=False)
 DECODER: Final = replace(gpt2.GPT2_SMALL, positions=MOST_TOKENS, joint_projection=False)
-SAMPLED_STEPS: Final = 9
+SAMPLED_STEPS: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

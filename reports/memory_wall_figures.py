@@ -44,7 +44,11 @@ def growth_figure(wall: Wall) -> Figure:
     return {
         "data": traces,
         "layout": {
-            "xaxis": {"title": {"text": "year"}, "range": [1996, last + 11], "tickvals": list(range(1996, 2030, 4))},
+            "xaxis": {
+                "title": {"text": "year"},
+                "range": [1996, last + 14],
+                "tickvals": list(range(1996, int(last) + 1, 4)),
+            },
             "yaxis": _log_axis("relative to the fitted line at its first point", low, high),
             "annotations": _apart(
                 [(value, f"{name}: {growth:.2f}{BY} / 2 years", hue) for value, name, growth, hue in ends],

@@ -108,7 +108,7 @@ def _card(index: int, same: Same, *, alone: bool) -> str:
 
 def _side_by_side(same: Same, by: Grouping, identifier: str) -> str:
     """A row for every group: its work, and its time, share and bound on every machine."""
-    heads = ["Operators" if by == "operator" else by.capitalize(), "Kind", "FLOPs", "Compulsory", "FLOP/B"]
+    heads = [by.capitalize(), "Kind" if by == "operator" else "Operators", "FLOPs", "Compulsory", "FLOP/B"]
     for roofline in same:
         heads += [f"{roofline.machine.name}: attainable", "time", "bound by"]
     columns = [rows(roofline, by) for roofline in same]
@@ -119,7 +119,7 @@ def _side_by_side(same: Same, by: Grouping, identifier: str) -> str:
             cells += [_rate(row), Cell(shown=si(row.seconds, "s"), value=row.seconds), _bound(row, roofline)]
         body.append(cells)
     numeric = [2, 3, 4] + [5 + 3 * place + column for place in range(len(same)) for column in (0, 1)]
-    return f'<div class="scroll short">{table(heads, body, numeric=numeric, identifier=identifier)}</div>'
+    return f'<div class="scroll short wide">{table(heads, body, numeric=numeric, identifier=identifier)}</div>'
 
 
 def _machine_part(index: int, place: int, roofline: NetworkRoofline) -> str:
@@ -153,7 +153,7 @@ def _machine_part(index: int, place: int, roofline: NetworkRoofline) -> str:
 def _work_cells(row: Row, *, shows_kind: bool = True) -> list[Cell]:
     return [
         Cell(shown=shortened(row.name, 40), whole=row.name),
-        Cell(shown=row.kind if shows_kind else f"{row.operators} operators"),
+        Cell(shown=row.kind) if shows_kind else Cell(shown=str(row.operators), value=row.operators),
         Cell(shown=si(row.flops, ""), value=row.flops),
         Cell(shown=byte_size(row.ideal_bytes), value=row.ideal_bytes),
         Cell(shown=three_digits(row.ideal_intensity), value=row.ideal_intensity),

@@ -132,6 +132,51 @@ def test_every_field_is_read_or_its_absence_is_an_error_or_a_note(checkpoint: st
         assert noted or same, f"{field} changed the model without a note"
 
 
+def test_layers_listed_one_by_one_say_which_have_a_window(tmp_path: Path) -> None:
+    config = PUBLISHED["google/gemma-3-1b-pt"][0]
+    implied = read_config(written(tmp_path, config))
+    kinds = ["full_attention" if (layer + 1) % 6 == 0 else "sliding_attention" for layer in range(26)]
+    listed = read_config(written(tmp_path, config | {"layer_types": kinds}))
+    assert (listed.window, listed.window_layers) == (implied.window, implied.window_layers) == (512, 22)
+    full = read_config(written(tmp_path, config | {"layer_types": ["full_attention"] * 26}))
+    assert full.window_layers == 0
+    for bad in (kinds[1:], [*kinds[1:], "chunked_attention"], "full_attention"):
+        with pytest.raises(InputError, match="layer_types"):
+            read_config(written(tmp_path, config | {"layer_types": bad}))
+
+
+def test_a_configuration_as_the_hub_has_it_leaves_nothing_unread(tmp_path: Path) -> None:
+    """Qwen/Qwen2-7B-Instruct, whole."""
+    config = {
+        "architectures": ["Qwen2ForCausalLM"],
+        "attention_dropout": 0.0,
+        "bos_token_id": 151643,
+        "eos_token_id": 151645,
+        "hidden_act": "silu",
+        "hidden_size": 3584,
+        "initializer_range": 0.02,
+        "intermediate_size": 18944,
+        "max_position_embeddings": 32768,
+        "max_window_layers": 28,
+        "model_type": "qwen2",
+        "num_attention_heads": 28,
+        "num_hidden_layers": 28,
+        "num_key_value_heads": 4,
+        "rms_norm_eps": 1e-06,
+        "rope_theta": 1000000.0,
+        "sliding_window": 131072,
+        "tie_word_embeddings": False,
+        "torch_dtype": "bfloat16",
+        "transformers_version": "4.41.2",
+        "use_cache": True,
+        "use_sliding_window": False,
+        "vocab_size": 152064,
+    }
+    read = read_config(written(tmp_path, config))
+    assert read.notes == ("head_dim is absent: 128 assumed, as the model type's default",)
+    assert (read.window_layers, parameters(read).total) == (0, 7_615_616_512)
+
+
 def test_what_is_not_read_is_named(tmp_path: Path) -> None:
     read = read_config(written(tmp_path, LLAMA | {"multi_token_heads": 3, "rope_theta": 1e6}))
     assert [note for note in read.notes if "multi_token_heads" in note]

@@ -53,7 +53,7 @@ class Decoded:
 
 
 class Way(Protocol):
-    """A way to decode: one more is one class with this method."""
+    """A way to decode: one more is one class with these."""
 
     @property
     def name(self) -> str:
@@ -61,6 +61,9 @@ class Way(Protocol):
 
     def decoded(self, setting: Setting, context: Number, batch: Number) -> Decoded:
         """The expected time of a token after `context` others. Raises InputError for what cannot be."""
+
+    def one_pass(self, setting: Setting, context: Number, batch: Number) -> StepCost:
+        """The pass of the (large) model that is repeated, of which `decoded` is made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +79,12 @@ class OneByOne:
             raise InputError(
                 setting.model.name, "is not causal: it cannot write one token after another; it decodes by diffusion"
             )
-        cost = decode_step(setting, context, batch)
+        cost = self.one_pass(setting, context, batch)
         return Decoded(seconds=cost.seconds, step=cost)
+
+    def one_pass(self, setting: Setting, context: Number, batch: Number) -> StepCost:
+        """One new token."""
+        return decode_step(setting, context, batch)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,9 +117,13 @@ class Speculative:
         kept = cache_bytes(self.small, Cache(), precision, tokens=context + self.draft.length, batch=batch)
         return Decoded(
             seconds=seconds / tokens,
-            step=decode_step(setting, context, batch, tokens=self.draft.length + 1),
+            step=self.one_pass(setting, context, batch),
             extra_bytes=stored_weight_bytes(self.small, precision) + kept,
         )
+
+    def one_pass(self, setting: Setting, context: Number, batch: Number) -> StepCost:
+        """The verification of a whole draft."""
+        return decode_step(setting, context, batch, tokens=self.draft.length + 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,9 +149,13 @@ class Pipelined:
         shared = matrices * (1 - 1 / on_the_way) * setting.precision.mean_weight_bits / 8
         return Decoded(
             seconds=(layers / on_the_way + logits) * pipeline_parts_per_token(self.pipeline),
-            step=decode_step(setting, context, batch * on_the_way),
+            step=self.one_pass(setting, context, batch),
             extra_bytes=-shared,
         )
+
+    def one_pass(self, setting: Setting, context: Number, batch: Number) -> StepCost:
+        """All layers, with every token on the way that shares their parameters."""
+        return decode_step(setting, context, batch * (self.pipeline.stages if self.pipeline.shared else 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,15 +174,19 @@ class Diffusion:
         """`steps` passes for `block` tokens."""
         _positive("diffusion: block", self.block)
         _positive("diffusion: steps", self.steps)
-        both_ways = replace(setting, model=replace(setting.model, causal=False, window=None, window_layers=0))
-        new, earlier = (self.block, context) if self.cached else (context + self.block, np.zeros_like(context))
-        cost = decode_step(both_ways, earlier, batch, tokens=new, logits_tokens=self.block)
+        cost = self.one_pass(setting, context, batch)
         return Decoded(
             seconds=cost.seconds * self.steps / self.block,
             step=cost,
             wait_seconds=cost.seconds * self.steps,
             prefills=self.cached,
         )
+
+    def one_pass(self, setting: Setting, context: Number, batch: Number) -> StepCost:
+        """One denoising of the block."""
+        both_ways = replace(setting, model=replace(setting.model, causal=False, window=None, window_layers=0))
+        new, earlier = (self.block, context) if self.cached else (context + self.block, np.zeros_like(context))
+        return decode_step(both_ways, earlier, batch, tokens=new, logits_tokens=self.block)
 
 
 def decode_step(

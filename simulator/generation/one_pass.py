@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from model_ir.errors import InputError
 from model_ir.speech_model import SpeechModel, speech_parameters
 from simulator.generation.cost import Footprint, StepCost, cost_of, ridge
-from simulator.generation.crossing import least_bound
+from simulator.generation.crossing import RIDGE_MAX_BATCH, least_bound, outermost
 from simulator.generation.decoding import Decoded
 from simulator.generation.precision import Precision, computed_in
 from simulator.generation.speech import speech_operators, steps_of
@@ -74,7 +74,8 @@ def pass_cost(setting: SpeechSetting, frames: Number, batch: Number) -> StepCost
 def pass_ridges(setting: SpeechSetting, frames: FloatArray, batches: FloatArray) -> tuple[FloatArray, FloatArray]:
     """The least batch at every length, and the least length at every batch, at which a pass is bound by compute; nan
     where none is."""
-    by_length = least_bound(lambda tried: pass_cost(setting, frames[:, None], tried), len(frames), MAX_BATCH)
+    setting = replace(setting, machine=outermost(setting.machine))
+    by_length = least_bound(lambda tried: pass_cost(setting, frames[:, None], tried), len(frames), RIDGE_MAX_BATCH)
     by_batch = least_bound(
         lambda tried: pass_cost(setting, np.maximum(tried, MIN_FRAMES), batches[:, None]),
         len(batches),

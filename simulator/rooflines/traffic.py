@@ -76,8 +76,11 @@ def _matmul_reads(work: Work, level: Level) -> Number:
         )
     if np.isinf(level.capacity_bytes):
         return work.first_bytes + work.second_bytes
-    ways = (results_stay(work, level.capacity_bytes), first_stays(work, level.capacity_bytes))
-    return np.minimum(np.minimum(*ways), second_stays(work, level.capacity_bytes))
+    least = np.minimum(first_stays(work, level.capacity_bytes), second_stays(work, level.capacity_bytes))
+    if np.all(least <= work.first_bytes + work.second_bytes):
+        # Nothing goes below every operand once, and the third way is the one that takes time to find.
+        return least
+    return np.minimum(least, results_stay(work, level.capacity_bytes))
 
 
 def first_stays(work: Work, capacity_bytes: float) -> Number:

@@ -62,7 +62,7 @@ def _mixtral(fields: Fields) -> Sizes:
 
 def _qwen_window(fields: Fields, layers: int) -> Sizes:
     # Layers from max_window_layers on slide, and only if use_sliding_window says so.
-    fields.taken |= {"sliding_window", "max_window_layers", "layer_types"}
+    fields.taken |= {"sliding_window", "max_window_layers"}
     if not fields.flag("use_sliding_window", False):
         return {}
     first = fields.size("max_window_layers", least=0)
@@ -94,7 +94,6 @@ def _gemma(fields: Fields) -> Sizes:
 def _gemma2(fields: Fields) -> Sizes:
     # Every other layer slides, beginning with the first; norms before and after each of the two parts.
     sizes = _gemma(fields) | {"norms_in_layer": 4}
-    fields.taken |= {"layer_types"}
     return sizes | {"window": fields.size("sliding_window"), "window_layers": -(-sizes["layers"] // 2)}
 
 
@@ -276,4 +275,22 @@ def sizes_of(fields: Fields) -> Sizes:
         raise InputError(
             f"{fields.path}: model_type", "unknown type", value=repr(kind)[:80], limit=", ".join(MODEL_TYPES)
         )
-    return MODEL_TYPES[kind](fields)
+    return _by_layer(fields, MODEL_TYPES[kind](fields))
+
+
+def _by_layer(fields: Fields, sizes: Sizes) -> Sizes:
+    """`sizes`, with the layers that have a window as `layer_types` lists them one by one, where the file does."""
+    listed = fields.table.get("layer_types")
+    fields.taken.add("layer_types")
+    if listed is None:
+        return sizes
+    path, layers = f"{fields.path}: layer_types", sizes["layers"]
+    if not isinstance(listed, list) or len(listed) != layers:
+        raise InputError(path, "must list every layer", value=repr(listed)[:60], limit=f"{layers} layers")
+    known = ("full_attention", "sliding_attention")
+    for kind in listed:
+        if kind not in known:
+            raise InputError(path, "unknown kind of layer", value=repr(kind)[:60], limit=", ".join(known))
+    sliding = listed.count("sliding_attention")
+    window = fields.size("sliding_window") if sliding else sizes.get("window")
+    return sizes | {"window": window, "window_layers": sliding}

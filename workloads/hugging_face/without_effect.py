@@ -67,6 +67,7 @@ WITHOUT_EFFECT: Final = frozenset(
         "residual_dropout",
         "rms_norm_eps",
         "rope_local_base_freq",
+        "rope_parameters",
         "rope_scaling",
         "rope_theta",
         "rotary_emb_base",

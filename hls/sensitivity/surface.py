@@ -142,15 +142,22 @@ class Surface:
         def forms(
             key: Any, place: Any, mask: Mapping[str, Any], batch: Any, axes: tuple[tuple[str, int], ...]
         ) -> dict[str, Any]:
-            keys = jax.random.split(jax.random.fold_in(key, place), len(self.shapes))
-            probe = {
-                name: mask[name] * jax.random.rademacher(one, shape, jnp.float32)
-                for one, (name, shape) in zip(keys, self.shapes.items(), strict=True)
-            }
+            probe = self._signs(jax.random.fold_in(key, place))
+            probe = {name: mask[name] * signs for name, signs in probe.items()}
             product = self._hessian_product(probe, batch)
             return {name: _summed(probe[name] * product[name], axis) for name, axis in axes}
 
         return jax.jit(forms, static_argnums=4)
+
+    def _signs(self, key: Any) -> dict[str, Any]:
+        """Rademacher signs for every tensor, cut from one draw: a generator for each takes XLA longer to compile than
+        the network."""
+        edges = np.cumsum([0, *(int(np.prod(shape)) for shape in self.shapes.values())])
+        signs = jax.random.rademacher(key, (int(edges[-1]),), jnp.float32)
+        return {
+            name: signs[start:stop].reshape(shape)
+            for (name, shape), start, stop in zip(self.shapes.items(), edges, edges[1:], strict=False)
+        }
 
     def _hessian_product(self, vector: Mapping[str, Any], batch: Any) -> Mapping[str, Any]:
         """Forward over reverse: the derivative of the gradient along `vector` (Pearlmutter, Neural Computation 6,

@@ -70,23 +70,8 @@ class Highs:
         gap: float = 0.0,
     ) -> Outcome:
         """The least of `goal`; `hints` are ignored, scipy's interface has none."""
-        from scipy.optimize import Bounds, LinearConstraint, milp
-
         program = self._program
-        least, most = np.array(program.least, float), np.array(program.most, float)
-        scale = np.maximum(np.maximum(abs(least), abs(most)), 1.0)
-        costs = np.zeros(len(least))
-        for variable, coefficient in goal.terms.items():
-            costs[variable] = coefficient * scale[variable]
-        matrix, low, high = self._matrix(scale)
-        with STDOUT_ASIDE:
-            answer = milp(
-                costs,
-                integrality=((least == 0) & (most == 1)).astype(int),
-                bounds=Bounds(least / scale, most / scale),
-                constraints=LinearConstraint(matrix, low, high),
-                options={"time_limit": seconds, "mip_rel_gap": gap},
-            )
+        answer, scale = self._solved(goal, seconds, gap)
         smallest, largest = program.range_of(goal)
         values, bound = None, float(smallest)
         if answer.x is not None:
@@ -99,6 +84,33 @@ class Highs:
             branches=int(answer.mip_node_count or 0),
             conflicts=0,
         )
+
+    def relaxation(self, goal: Linear, seconds: float) -> float | None:
+        """The least of `goal` where no variable need be a whole number, as far as floating point goes: near the truth,
+        no proof. None where there is no point at all."""
+        answer, _ = self._solved(goal, seconds, 0.0, whole=False)
+        return None if answer.x is None else float(answer.fun) + goal.constant
+
+    def _solved(self, goal: Linear, seconds: float, gap: float, *, whole: bool = True) -> tuple[Any, Any]:
+        """scipy's answer, and what its values are divided by."""
+        from scipy.optimize import Bounds, LinearConstraint, milp
+
+        program = self._program
+        least, most = np.array(program.least, float), np.array(program.most, float)
+        scale = np.maximum(np.maximum(abs(least), abs(most)), 1.0)
+        costs = np.zeros(len(least))
+        for variable, coefficient in goal.terms.items():
+            costs[variable] = coefficient * scale[variable]
+        matrix, low, high = self._matrix(scale)
+        with STDOUT_ASIDE:
+            answer = milp(
+                costs,
+                integrality=((least == 0) & (most == 1)).astype(int) if whole else None,
+                bounds=Bounds(least / scale, most / scale),
+                constraints=LinearConstraint(matrix, low, high),
+                options={"time_limit": seconds, "mip_rel_gap": gap},
+            )
+        return answer, scale
 
     def _matrix(self, scale: Any) -> tuple[Any, Any, Any]:
         """Rows (scaled, sparse) with their lower and upper ends."""

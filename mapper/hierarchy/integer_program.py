@@ -2,62 +2,49 @@
 
 The program (`hierarchy.program`) bounds every mapping from below, and the tiles, spreading and orders of its answer are
 a mapping up to rounding, from which `hierarchy.descent` moves on while the exact cost falls. What costs more than the
-best mapping known is out of question, so a better one makes a tighter program. Where a nest is small, all mappings with
-the tiles and the spreading that the program chose are costed one by one and that choice is struck out: so the bound
-rises to the optimum.
+best mapping known is out of question, so a better one makes a tighter program.
 
-The least energy-delay product: least energies under ever more cycles, from the least cycles on; a mapping whose cycles
-lie between two limits costs at least the energy under the larger times the smaller.
+Where a gap is allowed nothing is minimised: the program is asked for any point that costs hardly more than its least
+without whole numbers, then for any that is better than the best mapping by the gap, until there is none. Without a gap,
+or where such points do not round to better mappings, it is solved to the least. Where a nest is small, all mappings
+with the tiles and the spreading that the program chose are costed one by one and that choice is struck out: so the
+bound rises to the optimum.
+
+The least energy-delay product: a mapping whose cycles lie between two limits costs at least the energy under the larger
+times the smaller.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from math import inf
 from time import perf_counter
 from typing import Literal, get_args
 
-import numpy as np
-import numpy.typing as npt
-
 from mapper.hierarchy.bound import lower_bound
-from mapper.hierarchy.cells import Cell, Cells
-from mapper.hierarchy.descent import Found, Question, descend, found, repaired, shapes_of
-from mapper.hierarchy.program import GRAIN, Budget, HierarchyProgram
-from mapper.hierarchy.search import hierarchy_search
-from mapper.linear_program import Linear
+from mapper.hierarchy.cells import Cells
+from mapper.hierarchy.descent import Question, found
+from mapper.hierarchy.program import Budget
+from mapper.hierarchy.run import EXACT, Run, first_mapping
 from mapper.solve import Objective, Solve, SolverName
-from mapper.space_search import SOLVERS
 from model_ir.errors import InputError
 from simulator.hierarchy.cost import HierarchyCost
 from simulator.hierarchy.dataflow import DATAFLOWS
-from simulator.hierarchy.description import ROLES, Dataflow, Hierarchy
-from simulator.hierarchy.mapping import HierarchyMapping, LevelMapping, TemporalLoop, check_legal
+from simulator.hierarchy.description import Dataflow, Hierarchy
+from simulator.hierarchy.mapping import HierarchyMapping
 from simulator.hierarchy.nest import TensorNest
 
-_FIRST_EVALUATIONS = 120
-"""Mappings that the search for a first one costs."""
+_BEGIN = 1.1
+"""The first budget, over the least cost without whole numbers: the least cost itself is 2 to 25 % above that on the
+layers of `benchmarks.bench_hierarchy`, and a solver is the quicker the tighter a budget is."""
 
-_EVALUATIONS_PER_SECOND = 500
-"""What annealing costs at least on one core, for sharing out time."""
+_GROWTH = 1.15
+"""The next budget over one within which there is nothing."""
 
-_MOST_EVALUATIONS = 4000
-"""Beyond this annealing has been seen to gain little."""
+_ASKED = 0.9
+"""Share of the gap by which a mapping that is asked for shall be better."""
 
-_PROGRAM_GAP = 0.4
-"""Share of the gap allowed that the program itself may leave."""
-
-_SOLVER_SHARE = 0.5
-"""Share of the time left that one program may take; rounding its answer takes time too."""
-
-_DESCENT_SHARE = 0.3
-"""Share of the time left that one descent may take."""
-
-_EXACT = 1e-9
-"""Costs are sums of floating-point numbers: two that differ by no more are equal."""
-
-_Point = npt.NDArray[np.int64]
-"""Values of a program's variables."""
+_NARROW = 1.01
+"""Ratio of cycles below which no narrower range of them is asked for."""
 
 Goal = Literal["cycles", "bytes", "energy"]
 _GOALS: dict[Objective, Goal] = {"latency": "cycles", "traffic": "bytes", "energy": "energy"}
@@ -89,193 +76,158 @@ def solve_on_hierarchy(
         raise InputError("gap", "must be at least 0 and below 1", value=gap)
     started = perf_counter()
     question = Question(nest=nest, hierarchy=hierarchy, objective=objective, flow=flow, bypass=bypass)
-    run = _Run(question=question, solver=solver, gap=gap, deadline=started + time_limit_seconds)
-    run.best = _first(question)
+    deadline = started + time_limit_seconds
+    run = Run(question=question, solver=solver, gap=gap, deadline=deadline, best=first_mapping(question))
     run.bound = min(run.best.key[0], lower_bound(nest, hierarchy, objective))
     if objective == "energy_delay_product":
-        run.sweep()
+        _close_product(run)
     else:
-        run.close(_GOALS[objective])
+        _close(run, _GOALS[objective])
     return run.best.mapping, run.best.cost, run.evidence(perf_counter() - started)
 
 
-def _first(question: Question) -> Found:
-    """Any mapping: of a short search, or one element at a time."""
-    try:
-        mapping, _, _ = hierarchy_search(
-            question.nest,
-            question.hierarchy,
-            objective=question.objective,
-            flow=question.flow,
-            bypass=question.bypass,
-            evaluations=_FIRST_EVALUATIONS,
-        )
-    except InputError:
-        mapping = _one_by_one(question)
-        check_legal(question.nest, mapping, question.hierarchy)
-    first = found(question, mapping)
-    if first is None:
-        raise InputError(
-            f"nest {question.nest.name}", "no mapping with the dataflow was found", value=question.flow.name
-        )
-    return first
+def _close(run: Run, goal: Goal) -> None:
+    """Until the bound meets the best mapping, or nothing helps, or time is out."""
+    cells = Cells.of(run.question.nest, run.question.hierarchy)
+    run.annealed = cells.ways is not None
+    if run.gap and run.open:
+        run.prove(_approach(run, goal, run.best.key[0]))
+        _refute(run, goal)
+    _strike(run, goal, cells)
 
 
-def _searched(question: Question, evaluations: int) -> Found | None:
-    try:
-        mapping, _, _ = hierarchy_search(
-            question.nest,
-            question.hierarchy,
-            objective=question.objective,
-            flow=question.flow,
-            bypass=question.bypass,
-            evaluations=evaluations,
-        )
-    except InputError:
-        return None
-    return found(question, mapping)
+def _approach(run: Run, goal: Goal, most: float, cycles: float | None = None) -> float:
+    """Round a point of the program under a budget that is hardly above its least: budgets grow until there is one.
+    The result is what every mapping (of so many cycles) costs at least."""
+    program, proven = run.program(Budget(**{"cycles": cycles, goal: most})), 0.0
+    share = run.relaxed(program, getattr(program, goal))
+    budget = most if share is None else min(most, share * most * _BEGIN)
+    while perf_counter() < run.deadline:
+        program = run.program(Budget(**{"cycles": cycles, goal: budget}))
+        nothing, point = run.anything(program)
+        if point is not None:
+            run.round(program, point)
+        if not nothing:
+            break
+        proven = budget
+        if budget >= most:
+            break
+        budget = min(most, budget * _GROWTH)
+    return proven
 
 
-def _one_by_one(question: Question) -> HierarchyMapping:
-    loops = tuple(TemporalLoop(dim=name, tile=1) for name, _ in question.nest.dims)
-    keeps = [
-        tuple(role for role in ROLES if role in level.stores and not (index and question.bypass))
-        for index, level in enumerate(question.hierarchy.levels)
-    ]
-    return HierarchyMapping(
-        levels=tuple(LevelMapping(temporal=() if index else loops, keeps=kept) for index, kept in enumerate(keeps))
-    )
-
-
-@dataclass(slots=True, kw_only=True)
-class _Run:
-    question: Question
-    solver: SolverName
-    gap: float
-    deadline: float
-    best: Found = field(init=False)
-    bound: float = 0.0
-    branches: int = 0
-    struck: list[Cell] = field(default_factory=list)
-    annealed: bool = False
-
-    def close(self, goal: Goal) -> None:
-        """Solve, round and strike out until the bound meets the best mapping, or nothing helps, or time is out."""
-        cells = Cells.of(self.question.nest, self.question.hierarchy)
-        self.annealed = cells.ways is not None
-        while self._open(self.best.key[0], self.bound) and perf_counter() < self.deadline:
-            budget = self.best.key[0] * (1 + _EXACT)
-            program = self.program(Budget(**{goal: budget}))
-            least, values = self.least(program, getattr(program, goal), budget)
-            self.bound = min(self.best.key[0], max(self.bound, least))
-            if values is None or not self._open(self.best.key[0], self.bound):
-                return
-            before = self.best.key[0]
-            self.round(program, values)
-            self.anneal()
-            cell = cells.at(program, values)
-            if cell is not None and cell not in self.struck:
-                for mapping in cells.mappings(cell, self.question):
-                    self.take(found(self.question, mapping))
-                self.struck.append(cell)
-            elif self.best.key[0] >= before:
-                return
-
-    def sweep(self) -> None:
-        """Least energies under ever more cycles."""
-        least_cycles, least_energy = self._least("cycles", inf), self._least("energy", inf)
-        self.bound = max(self.bound, least_cycles * least_energy)
-        low, settled = least_cycles, inf
-        while low * least_energy < min(self.best.key[0], settled) and perf_counter() < self.deadline:
-            high = low * (1 + max(0.02, self.gap / 2))
-            energy = max(least_energy, self._least("energy", high))
-            settled = min(settled, low * energy)
-            low = high
-        self.bound = min(self.best.key[0], max(self.bound, min(settled, low * least_energy)))
-
-    def _least(self, goal: Goal, cycles: float) -> float:
-        """The least of a goal, of mappings of at most so many cycles that are not worse than the best."""
-        product, cost = self.best.key[0], self.best.cost
-        floors = {
-            "cycles": lower_bound(self.question.nest, self.question.hierarchy, "latency"),
-            "energy": lower_bound(self.question.nest, self.question.hierarchy, "energy"),
-        }
-        most = {"cycles": product / floors["energy"], "energy": product / floors["cycles"]}
-        if goal == "cycles":
-            budget = Budget(cycles=min(most["cycles"], cost.cycles))
-            full = budget.cycles
-        else:
-            budget = Budget(energy=most["energy"], cycles=cycles if cycles < inf else None)
-            full = budget.energy
-        assert full is not None
-        program = self.program(budget)
-        least, values = self.least(program, getattr(program, goal), full)
-        if values is not None:
-            self.round(program, values)
-        return max(least, floors[goal])
-
-    def program(self, budget: Budget) -> HierarchyProgram:
-        """The program under a budget, without what is struck out."""
-        question = self.question
-        program = HierarchyProgram(
-            question.nest, question.hierarchy, budget, flow=question.flow, bypass=question.bypass
-        )
-        for cell in self.struck:
-            literals = cell.literals(program)
-            program.linear.at_most(Linear(terms=dict.fromkeys(literals, 1)), len(literals) - 1)
-        return program
-
-    def least(
-        self, program: HierarchyProgram, goal: Linear, budget: float
-    ) -> tuple[float, npt.NDArray[np.int64] | None]:
-        """The proven least of a goal, `budget` being a whole one; and the point found, None where there is none."""
-        seconds = max(0.01, _SOLVER_SHARE * (self.deadline - perf_counter()))
-        outcome = SOLVERS[self.solver](program.linear).minimise(goal, {}, seconds, self.gap * _PROGRAM_GAP)
-        self.branches += outcome.branches
-        if outcome.values is None:
-            # Nothing at all costs less than the budget; or nothing is known.
-            return (budget if outcome.exhausted else 0.0), None
-        return (outcome.bound - program.slop) / GRAIN * budget, outcome.values
-
-    def round(self, program: HierarchyProgram, values: _Point) -> None:
-        """Mappings near a point of the program."""
-        for shape in shapes_of(program, values):
-            now = perf_counter()
-            until = now + _DESCENT_SHARE * max(0.0, self.deadline - now)
-            self.take(descend(self.question, repaired(self.question, shape), until))
-
-    def anneal(self) -> None:
-        """Once, where rounding did not do and the nest is too large to close mapping by mapping: another search."""
-        seconds = self.deadline - perf_counter()
-        evaluations = min(_MOST_EVALUATIONS, int(seconds / 2 * _EVALUATIONS_PER_SECOND))
-        if self.annealed or evaluations < _FIRST_EVALUATIONS or not self._open(self.best.key[0], self.bound):
+def _refute(run: Run, goal: Goal) -> None:
+    """Ask for what is better than the best mapping by the gap, until there is nothing, or nothing that rounds to
+    better."""
+    while run.open:
+        best = run.best.key[0]
+        wanted = best * (1 - _ASKED * run.gap)
+        program = run.program(Budget(**{goal: wanted}))
+        nothing, point = run.anything(program)
+        if nothing:
+            run.prove(wanted)
+        if point is None:
             return
-        self.annealed = True
-        self.take(_searched(self.question, evaluations))
+        run.round(program, point)
+        if run.best.key[0] >= best:
+            return
 
-    def take(self, other: Found | None) -> None:
-        """Keep the better one."""
-        if other is not None and other.key < self.best.key:
-            self.best = other
 
-    def _open(self, first: float, bound: float) -> bool:
-        return first - bound > max(self.gap, _EXACT) * first
+def _strike(run: Run, goal: Goal, cells: Cells) -> None:
+    """Solve to the least, round and strike out."""
+    while run.open:
+        budget = run.best.key[0] * (1 + EXACT)
+        program = run.program(Budget(**{goal: budget}))
+        least, values = run.least(program, getattr(program, goal), budget)
+        run.prove(least)
+        if values is None or not run.open:
+            return
+        before = run.best.key[0]
+        run.round(program, values)
+        run.anneal()
+        cell = cells.at(program, values)
+        if cell is not None and cell not in run.struck:
+            for mapping in cells.mappings(cell, run.question):
+                run.take(found(run.question, mapping))
+            run.struck.append(cell)
+        elif run.best.key[0] >= before:
+            return
 
-    def evidence(self, seconds: float) -> Solve:
-        """What is proven."""
-        first, second = self.best.key
-        tie: Objective = "traffic" if self.question.objective == "latency" else "latency"
-        bound = first if first - self.bound <= _EXACT * first else self.bound
-        tie_bound = min(second, lower_bound(self.question.nest, self.question.hierarchy, tie))
-        return Solve(
-            solver=self.solver,
-            status="optimal" if (bound, tie_bound) == (first, second) else "feasible",
-            minimised=self.question.objective,
-            objective=first,
-            bound=bound,
-            tie_objective=second,
-            tie_bound=tie_bound,
-            wall_seconds=seconds,
-            branches=self.branches,
-            conflicts=0,
-        )
+
+def _close_product(run: Run) -> None:
+    """As `_close`, for the energy-delay product."""
+    if run.gap and run.open:
+        _approach_product(run)
+        _refute_product(run)
+    if run.open:
+        _sweep(run)
+
+
+def _approach_product(run: Run) -> None:
+    """Round a point of little energy among those of few cycles."""
+    program = run.program(Budget(cycles=run.best.cost.cycles))
+    share = run.relaxed(program, program.cycles)
+    if share is not None:
+        cost = run.best.cost
+        _approach(run, "energy", cost.energy_pj, cycles=min(1.0, share * _BEGIN) * cost.cycles)
+
+
+def _refute_product(run: Run) -> None:
+    """Ask for what is better than the best mapping by the gap. Few cycles may take much energy, and many take little:
+    so range by range of cycles, each as wide as there is nothing in it."""
+    low = lower_bound(run.question.nest, run.question.hierarchy, "latency")
+    energy = lower_bound(run.question.nest, run.question.hierarchy, "energy")
+    width = 1 + run.gap
+    while run.open:
+        best = run.best.key[0]
+        wanted = best * (1 - _ASKED * run.gap)
+        if low * energy >= wanted:
+            run.prove(wanted)
+            return
+        program = run.program(Budget(cycles=low * width, energy=wanted / low))
+        nothing, point = run.anything(program)
+        if nothing:
+            low, width = low * width, width**2
+            continue
+        if point is None:
+            return
+        run.round(program, point)
+        if run.best.key[0] >= best:
+            width **= 0.5
+            if width < _NARROW:
+                return
+
+
+def _sweep(run: Run) -> None:
+    """Least energies under ever more cycles."""
+    least_cycles, least_energy = _least(run, "cycles", inf), _least(run, "energy", inf)
+    run.bound = max(run.bound, least_cycles * least_energy)
+    low, settled = least_cycles, inf
+    while low * least_energy < min(run.best.key[0], settled) and perf_counter() < run.deadline:
+        high = low * (1 + max(0.02, run.gap / 2))
+        energy = max(least_energy, _least(run, "energy", high))
+        settled = min(settled, low * energy)
+        low = high
+    run.bound = min(run.best.key[0], max(run.bound, min(settled, low * least_energy)))
+
+
+def _least(run: Run, goal: Goal, cycles: float) -> float:
+    """The least of a goal, of mappings of at most so many cycles that are not worse than the best."""
+    product, cost = run.best.key[0], run.best.cost
+    floors = {
+        "cycles": lower_bound(run.question.nest, run.question.hierarchy, "latency"),
+        "energy": lower_bound(run.question.nest, run.question.hierarchy, "energy"),
+    }
+    most = {"cycles": product / floors["energy"], "energy": product / floors["cycles"]}
+    if goal == "cycles":
+        budget = Budget(cycles=min(most["cycles"], cost.cycles))
+        full = budget.cycles
+    else:
+        budget = Budget(energy=most["energy"], cycles=cycles if cycles < inf else None)
+        full = budget.energy
+    assert full is not None
+    program = run.program(budget)
+    least, values = run.least(program, getattr(program, goal), full)
+    if values is not None:
+        run.round(program, values)
+    return max(least, floors[goal])

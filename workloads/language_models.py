@@ -37,31 +37,28 @@ def of_llama(config: llama_sizes.LlamaConfig) -> LanguageModel:
 
 def of_gpt2(config: gpt2.Gpt2Config) -> LanguageModel:
     """The sizes that `workloads.gpt2.build` builds from."""
-    return LanguageModel(
-        name=config.name,
-        source="workloads.gpt2",
-        layers=config.layers,
-        features=config.features,
-        heads=config.heads,
-        key_heads=config.heads,
-        head_features=config.features // config.heads,
-        hidden=config.hidden,
-        vocabulary=config.vocabulary,
-        positions=config.positions,
-        gated=False,
-        norm="layer",
-        projections_with_bias=ALL_BIASES,
-        tied=True,
-        rotary=False,
-        position_rows=config.positions,
-    )
+    return replace(_layer_normed(config), source="workloads.gpt2")
 
 
 def of_bert(config: bert.BertConfig) -> LanguageModel:
     """The sizes that `workloads.bert.build` builds from: an encoder, which generates nothing by itself."""
+    return replace(
+        _layer_normed(config),
+        source="workloads.bert",
+        embedding_norm=True,
+        final_norm=False,
+        logits=False,
+        pooler=config.pooler,
+        causal=False,
+        segment_rows=config.segments,
+    )
+
+
+def _layer_normed(config: gpt2.Gpt2Config | bert.BertConfig) -> LanguageModel:
+    """What GPT-2 and BERT share: LayerNorm, biases, learned positions, no gate, every head with keys of its own."""
     return LanguageModel(
         name=config.name,
-        source="workloads.bert",
+        source="",
         layers=config.layers,
         features=config.features,
         heads=config.heads,
@@ -72,16 +69,10 @@ def of_bert(config: bert.BertConfig) -> LanguageModel:
         positions=config.positions,
         gated=False,
         norm="layer",
-        embedding_norm=True,
-        final_norm=False,
         projections_with_bias=ALL_BIASES,
         tied=True,
-        logits=False,
-        pooler=config.pooler,
-        causal=False,
         rotary=False,
         position_rows=config.positions,
-        segment_rows=config.segments,
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from model_ir.speech_model import SpeechModel
+from model_ir.speech_model import Family, SpeechModel
 from workloads import conformer, squeezeformer
 from workloads.speech import FEATURE_BINS, SUBSAMPLING
 
@@ -14,33 +15,28 @@ MAX_FRAMES = 60_000
 
 def of_conformer(config: conformer.ConformerConfig) -> SpeechModel:
     """The sizes that `workloads.conformer.build` builds from."""
-    return SpeechModel(
-        name=config.name,
-        source="workloads.conformer",
-        family="conformer",
-        layers=config.layers,
-        features=config.features,
-        heads=config.heads,
-        kernel=config.kernel,
-        vocabulary=config.vocabulary,
-        frames=MAX_FRAMES,
-        bins=FEATURE_BINS,
-    )
+    return _of(config, "conformer", MAX_FRAMES)
 
 
 def of_squeezeformer(config: squeezeformer.SqueezeformerConfig) -> SpeechModel:
     """The sizes that `workloads.squeezeformer.build` builds from."""
+    sizes = _of(config, "squeezeformer", SUBSAMPLING * config.steps + SUBSAMPLING - 1)
+    return replace(sizes, reduced_layers=config.recover_before - config.reduce_before)
+
+
+def _of(
+    config: conformer.ConformerConfig | squeezeformer.SqueezeformerConfig, family: Family, frames: int
+) -> SpeechModel:
     return SpeechModel(
         name=config.name,
-        source="workloads.squeezeformer",
-        family="squeezeformer",
+        source=f"workloads.{family}",
+        family=family,
         layers=config.layers,
         features=config.features,
         heads=config.heads,
         kernel=config.kernel,
         vocabulary=config.vocabulary,
-        frames=SUBSAMPLING * config.steps + SUBSAMPLING - 1,
-        reduced_layers=config.recover_before - config.reduce_before,
+        frames=frames,
         bins=FEATURE_BINS,
     )
 

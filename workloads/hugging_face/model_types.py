@@ -16,6 +16,7 @@ from workloads.language_models import ALL_BIASES, QKV, WHISPER_BIASES
 
 Sizes = dict[str, Any]
 GATED: tuple[Projection, ...] = ("gate", "up", "down")
+LAYER_NORMED: Sizes = {"gated": False, "norm": "layer", "rotary": False, "projections_with_bias": ALL_BIASES}
 
 
 def _base(fields: Fields, *, tied: bool, grouped: bool = True) -> Sizes:
@@ -31,6 +32,22 @@ def _base(fields: Fields, *, tied: bool, grouped: bool = True) -> Sizes:
         "vocabulary": fields.size("vocab_size"),
         "positions": fields.size("max_position_embeddings"),
         "tied": fields.flag("tie_word_embeddings", tied),
+    }
+
+
+def _named(
+    fields: Fields, *, layers: str, features: str, heads: str, positions: str, key_heads: str | None = None
+) -> Sizes:
+    """The sizes of types that have names of their own for them."""
+    count = fields.size(heads)
+    return {
+        "layers": fields.size(layers),
+        "features": fields.size(features),
+        "heads": count,
+        "key_heads": fields.size(key_heads, count) if key_heads else count,
+        "head_features": fields.divided(features, heads, "head_dim"),
+        "vocabulary": fields.size("vocab_size"),
+        "positions": fields.size(positions),
     }
 
 
@@ -118,23 +135,12 @@ def _phi3(fields: Fields) -> Sizes:
 
 def _gpt2(fields: Fields) -> Sizes:
     fields.must_be("add_cross_attention", False, "it adds a cross-attention to each layer")
-    features, heads = fields.size("n_embd"), fields.size("n_head")
-    positions = fields.size("n_positions")
-    return {
-        "layers": fields.size("n_layer"),
-        "features": features,
-        "heads": heads,
-        "key_heads": heads,
-        "head_features": fields.divided("n_embd", "n_head", "head_dim"),
-        "hidden": fields.size("n_inner", 4 * features),
-        "vocabulary": fields.size("vocab_size"),
-        "positions": positions,
-        "position_rows": positions,
+    sizes = _named(fields, layers="n_layer", features="n_embd", heads="n_head", positions="n_positions")
+    return sizes | {
+        "hidden": fields.size("n_inner", 4 * sizes["features"]),
+        "position_rows": sizes["positions"],
         "tied": fields.flag("tie_word_embeddings", True),
-        "gated": False,
-        "norm": "layer",
-        "rotary": False,
-        "projections_with_bias": ALL_BIASES,
+        **LAYER_NORMED,
     }
 
 
@@ -144,23 +150,19 @@ def _opt(fields: Fields) -> Sizes:
     fields.must_be("do_layer_norm_before", True, "norms would stand after the sum")
     fields.must_be("_remove_final_layer_norm", False, "the last norm would be missing")
     fields.must_be("enable_bias", True, "projections would have no bias")
-    heads, positions = fields.size("num_attention_heads"), fields.size("max_position_embeddings")
-    return {
-        "layers": fields.size("num_hidden_layers"),
-        "features": features,
-        "heads": heads,
-        "key_heads": heads,
-        "head_features": fields.divided("hidden_size", "num_attention_heads", "head_dim"),
+    sizes = _named(
+        fields,
+        layers="num_hidden_layers",
+        features="hidden_size",
+        heads="num_attention_heads",
+        positions="max_position_embeddings",
+    )
+    return sizes | {
         "hidden": fields.size("ffn_dim"),
-        "vocabulary": fields.size("vocab_size"),
-        "positions": positions,
         # modeling_opt.py: the table has two rows more than positions.
-        "position_rows": positions + 2,
+        "position_rows": sizes["positions"] + 2,
         "tied": fields.flag("tie_word_embeddings", True),
-        "gated": False,
-        "norm": "layer",
-        "rotary": False,
-        "projections_with_bias": ALL_BIASES,
+        **LAYER_NORMED,
     }
 
 
@@ -191,31 +193,28 @@ def _bert(fields: Fields) -> Sizes:
 
 
 def _whisper(fields: Fields) -> Sizes:
-    features, heads, source = fields.size("d_model"), fields.size("decoder_attention_heads"), "max_source_positions"
     fields.taken.add("num_hidden_layers")
-    positions = fields.size("max_target_positions")
-    return {
-        "layers": fields.size("decoder_layers"),
-        "features": features,
-        "heads": heads,
-        "key_heads": heads,
-        "head_features": fields.divided("d_model", "decoder_attention_heads", "head_dim"),
+    sizes = _named(
+        fields,
+        layers="decoder_layers",
+        features="d_model",
+        heads="decoder_attention_heads",
+        positions="max_target_positions",
+    )
+    heard = fields.size("max_source_positions")
+    return sizes | {
         "hidden": fields.size("decoder_ffn_dim"),
-        "vocabulary": fields.size("vocab_size"),
-        "positions": positions,
-        "position_rows": positions,
+        "position_rows": sizes["positions"],
         "tied": fields.flag("tie_word_embeddings", True),
-        "gated": False,
-        "norm": "layer",
-        "rotary": False,
+        **LAYER_NORMED,
         "projections_with_bias": WHISPER_BIASES,
         "encoder": AudioEncoder(
             layers=fields.size("encoder_layers"),
-            features=features,
+            features=sizes["features"],
             heads=fields.size("encoder_attention_heads"),
             hidden=fields.size("encoder_ffn_dim"),
-            positions=fields.size(source),
-            position_rows=fields.size(source),
+            positions=heard,
+            position_rows=heard,
             bins=fields.size("num_mel_bins"),
         ),
     }
@@ -229,17 +228,17 @@ def _llada(fields: Fields) -> Sizes:
     fields.must_be("attention_layer_norm", False, "it adds norms to queries and keys")
     fields.must_be("rope", True, "positions would be learned or added")
     fields.must_be("layer_norm_type", "rms", "another norm has other parameters")
-    features, heads = fields.size("d_model"), fields.size("n_heads")
-    vocabulary = fields.size("vocab_size")
-    return {
-        "layers": fields.size("n_layers"),
-        "features": features,
-        "heads": heads,
-        "key_heads": fields.size("n_kv_heads", heads),
-        "head_features": fields.divided("d_model", "n_heads", "head_dim"),
+    sizes = _named(
+        fields,
+        layers="n_layers",
+        features="d_model",
+        heads="n_heads",
+        key_heads="n_kv_heads",
+        positions="max_sequence_length",
+    )
+    return sizes | {
         "hidden": fields.size("mlp_hidden_size"),
-        "vocabulary": fields.size("embedding_size", vocabulary),
-        "positions": fields.size("max_sequence_length"),
+        "vocabulary": fields.size("embedding_size", sizes["vocabulary"]),
         "tied": fields.flag("weight_tying", False),
         "causal": False,
     }

@@ -79,7 +79,6 @@ class LanguageModel:
     position_rows: int = 0
     segment_rows: int = 0
     encoder: AudioEncoder | None = None
-    weight_bits: int = 16
     notes: tuple[str, ...] = ()
 
     @property

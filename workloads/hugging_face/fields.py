@@ -9,6 +9,7 @@ from model_ir.errors import InputError
 from workloads.hugging_face.without_effect import WITHOUT_EFFECT
 
 MAX_SIZE = 1 << 31
+STORED_TYPES = ("float32", "float16", "bfloat16")
 
 
 class Fields:
@@ -77,21 +78,20 @@ class Fields:
             )
         return self.size(name, max(1, total // parts))
 
-    def weight_bits(self) -> int:
-        """Bits of a weight as the file states its type; 16, with a note, where it does not."""
-        name = "dtype" if "dtype" in self.table else "torch_dtype"
-        kind = self.table.get(name)
-        bits = {"float32": 32, "float16": 16, "bfloat16": 16}.get(str(kind))
-        if bits is None and kind is not None:
-            raise InputError(
-                f"{self.path}: {name}", "unknown type", value=repr(kind), limit="float32, float16, bfloat16"
-            )
-        if bits is None:
-            self.notes.append("torch_dtype is absent: weights of 16 bits assumed")
+    def check_stored_type(self) -> None:
+        """Note a type of weights that is not 16 bits wide, and a quantisation: what is costed is said elsewhere. Raises
+        InputError for a type not known here."""
+        for name in ("dtype", "torch_dtype"):
+            kind = self.table.get(name)
+            if kind is not None and kind not in STORED_TYPES:
+                raise InputError(
+                    f"{self.path}: {name}", "unknown type", value=repr(kind), limit=", ".join(STORED_TYPES)
+                )
+            if kind == "float32":
+                self.notes.append(f"{name} is float32: what is costed is the precision asked for")
         self.taken.add("quantization_config")
         if "quantization_config" in self.table:
-            self.notes.append("quantization_config is not read: say the precision by --precision")
-        return bits or 16
+            self.notes.append("quantization_config is not read: what is costed is the precision asked for")
 
     def final_notes(self) -> tuple[str, ...]:
         """What was assumed, and which keys were not understood."""

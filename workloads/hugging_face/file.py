@@ -23,10 +23,9 @@ def read_config(path: str | Path) -> LanguageModel:
     file = Path(path)
     file = file / "config.json" if file.is_dir() else file
     fields = Fields(str(file), _table(file))
-    sizes, bits = sizes_of(fields), fields.weight_bits()
-    return checked(
-        LanguageModel(name=_name(file), source=str(file), weight_bits=bits, notes=fields.final_notes(), **sizes)
-    )
+    sizes = sizes_of(fields)
+    fields.check_stored_type()
+    return checked(LanguageModel(name=_name(file), source=str(file), notes=fields.final_notes(), **sizes))
 
 
 def _name(file: Path) -> str:

@@ -66,7 +66,6 @@ from simulator.skipping.table import (
     SEGMENT_SIZE,
     SKIPPED_BEFORE,
     SKIPPED_CYCLES,
-    SKIPPED_SEGMENTS,
     STARTED_AT,
     STATE,
     STATE_AT,
@@ -92,6 +91,8 @@ MOST_ANSWERS = 16
 """Pairs of one state and segment that are tried."""
 LEAST_LATER = 2
 """Times that a segment must still come behind the one before it, for what comes of it to be worth noting."""
+TRIAL_CYCLES = 150
+"""Simulated cycles that take as long as to look at a state: those skipped must be more, or it does not pay."""
 MOST_TRIALS, LONGEST_REST = 512, 1 << 14
 """States looked at before it is asked whether that paid; segments that go by before it is tried again, at most."""
 
@@ -299,7 +300,6 @@ def _skip(m, t, known, view, segments, first, count):  # type: ignore[no-untyped
         state = known[pair + A_AFTER]
         i += 1
     known[STATE] = state
-    known[SKIPPED_SEGMENTS] += i - first
     return i, t
 
 
@@ -315,13 +315,13 @@ def _resume(m, t, known, view):  # type: ignore[no-untyped-def]
 def _rests(known):  # type: ignore[no-untyped-def]
     """Whether looking for what repeats does not pay at present."""
     if known[TRIALS] >= MOST_TRIALS:
-        skipped = known[SKIPPED_SEGMENTS] - known[SKIPPED_BEFORE]
-        if skipped < known[TRIALS]:
+        skipped = known[SKIPPED_CYCLES] - known[SKIPPED_BEFORE]
+        if skipped < TRIAL_CYCLES * known[TRIALS]:
             known[NEXT_REST] = least(2 * known[NEXT_REST] + MOST_TRIALS, LONGEST_REST)
             known[REST] = known[NEXT_REST]
         else:
             known[NEXT_REST] = 0
-        known[TRIALS], known[SKIPPED_BEFORE] = 0, known[SKIPPED_SEGMENTS]
+        known[TRIALS], known[SKIPPED_BEFORE] = 0, known[SKIPPED_CYCLES]
     return known[REST] > 0
 
 

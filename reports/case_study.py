@@ -77,12 +77,33 @@ class Breakdown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SearchPoint:
+    """One architecture: width, heads and width of the feed-forward network by layer; latency, energy and weights over
+    the baseline's; whether no other that was found has more weights for less energy-delay product."""
+
+    features: int
+    heads: tuple[int, ...]
+    hidden: tuple[int, ...]
+    latency: float
+    energy: float
+    weights: float
+    on_front: bool
+
+    @property
+    def edp(self) -> float:
+        """Energy-delay product over the baseline's."""
+        return self.latency * self.energy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CaseStudy:
-    """All rows in the order of the steps, the breakdowns behind them, and what a reader has to know of both."""
+    """All rows in the order of the steps, and what lies behind them: breakdowns, areas (name, um2), architectures."""
 
     rows: tuple[CaseRow, ...]
     breakdowns: tuple[Breakdown, ...] = ()
-    notes: tuple[str, ...] = ()
+    areas: tuple[tuple[str, float], ...] = ()
+    architectures: tuple[SearchPoint, ...] = ()
+    seconds: float = 0.0
 
     @property
     def failed(self) -> tuple[CaseRow, ...]:

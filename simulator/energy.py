@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TypeVar
 
 import numpy as np
@@ -29,3 +30,13 @@ def energy_pj(
         + accumulator_bytes * table.accumulator_pj_per_byte
         + dram_bytes * table.dram_pj_per_byte
     )
+
+
+def sram_pj_per_byte(bank_bytes: int) -> float:
+    """Picojoules a byte of a read or write of an SRAM bank of `bank_bytes`: 5 pJ for 32 bits from 8 KiB (the survey's
+    45 nm table, Kim et al., arXiv 2302.14017, figure 15), growing with the square root of the capacity.
+
+    The rule is that of the table's own source (Horowitz, ISSCC 2014, figure 1.1.9): 64 bits cost 10, 20 and 100 pJ from
+    8 KiB, 32 KiB and 1 MiB, where the root gives 10, 20 and 113.
+    """
+    return 1.25 * math.sqrt(bank_bytes / 8192)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import typer
 
 from systolic.commands.accelerators import accelerators
+from systolic.commands.case_study import case_study
 from systolic.commands.emit import emit
 from systolic.commands.fidelity import fidelity
 from systolic.commands.generate import generate
@@ -43,6 +44,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "integer": integer,
     "plan": plan,
     "generate": generate,
+    "case-study": case_study,
     "replay": replay,
     "fidelity": fidelity,
     "sensitivity": sensitivity,

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from model_ir.errors import InputError
 from reports.case_study import Breakdown, CaseRow, Part, Unit
+from simulator.area import area_parts
+from simulator.energy import sram_pj_per_byte
 from systolic.case_study.accelerator_steps import (
     REBALANCED,
     START,
@@ -16,9 +19,11 @@ from systolic.case_study.accelerator_steps import (
     baseline_breakdown,
     integer_breakdown,
 )
+from systolic.case_study.architectures import block_costs, layer_sizes
 from systolic.case_study.encoder import BERT_BASE_512, EncoderSizes, run_integer, run_matmuls
 from systolic.case_study.host import host_cycles, host_elements
 from systolic.case_study.machines import survey_machine
+from systolic.case_study.search_steps import Simulated, gains, search, simulate_architecture
 from systolic.case_study.study import CaseStudyRequest, case_study
 
 SMALL = EncoderSizes(layers=2, tokens=64, features=128, heads=2, hidden=256)
@@ -123,3 +128,81 @@ def test_shares_of_a_breakdown() -> None:
 def test_an_unknown_step_is_an_error() -> None:
     with pytest.raises(InputError, match="no such step"):
         case_study(CaseStudyRequest(steps=("accelerator", "wishes")), lambda *_: None)
+
+
+def test_area_by_hand() -> None:
+    """256 PEs of a multiplier (282), an adder (137) and 117 register bits (4.522); 256 KiB of cells of 0.346 of which
+    70 % of an array are made; the accumulator's cells are 30 % larger and end in 16 adders; 20 multipliers of fp32."""
+    parts = {part.name: part.um2 for part in area_parts(survey_machine(*START, units=True))}
+    assert parts["array"] == pytest.approx(256 * (282 + 137 + 117 * 4.522))
+    assert parts["scratchpad"] == pytest.approx(256 * 1024 * 8 * 0.346 / 0.7)
+    assert parts["accumulator"] == pytest.approx(64 * 1024 * 8 * 0.346 / 0.7 * 1.3 + 16 * 137)
+    assert parts["scaling"] == pytest.approx(20 * 7700)
+    lane = 3495 + 4 * 3495 / 2 + 13 * 137 + 3495 + 3 * 3495 / 2 + 9 * 137
+    assert parts["integer units"] == pytest.approx(16 * lane + 2 * 7700 + 6 * 137)
+    without = area_parts(survey_machine(*START))
+    assert {part.name: part.um2 for part in without} == {k: v for k, v in parts.items() if k != "integer units"}
+
+
+def test_an_access_costs_the_root_of_the_banks_size() -> None:
+    """Horowitz, ISSCC 2014: 64 bits from 8 KiB, 32 KiB and 1 MiB take 10, 20 and 100 pJ."""
+    assert [sram_pj_per_byte(size) * 8 for size in (8 << 10, 32 << 10)] == pytest.approx([10, 20])
+    assert sram_pj_per_byte(1 << 20) * 8 == pytest.approx(100, rel=0.15)
+    machine = survey_machine(256, 64)
+    assert machine.energy.scratchpad_pj_per_byte == sram_pj_per_byte(64 << 10)
+    assert machine.energy.accumulator_pj_per_byte == sram_pj_per_byte(32 << 10)
+
+
+def test_energy_of_a_run_by_hand() -> None:
+    run = run_matmuls(SMALL, survey_machine(64, 64), wide=False)
+    table, moved = run.machine.energy, run.moved_bytes
+    on_chip = (
+        SMALL.macs * 0.3
+        + moved["scratchpad"] * table.scratchpad_pj_per_byte
+        + moved["accumulator"] * table.accumulator_pj_per_byte
+    )
+    assert run.on_chip_pj == pytest.approx(on_chip)
+    assert run.energy_pj == pytest.approx(on_chip + 160 * moved["DRAM"])
+    assert moved["DRAM"] > 0
+
+
+COSTS = block_costs(survey_machine(64, 256, units=True))
+
+
+def test_more_of_anything_never_costs_less() -> None:
+    """Over the whole space: more features, heads or hidden width take more energy and weights."""
+    for table in (COSTS.attention, COSTS.feed_forward):
+        for axis in (0, 1):
+            assert (np.diff(table[:, :, 1:], axis=axis) > 0).all()
+        assert (np.diff(table[:, :, 0], axis=1) > 0).all()
+
+
+def test_an_architecture_costs_its_layers() -> None:
+    one, three = COSTS.of((480, (6,), (1024,))), COSTS.of((480, (6, 6, 6), (1024,) * 3))
+    np.testing.assert_allclose(3 * one, three)
+    assert one[2] == layer_sizes(480, 6, 1024).weights
+    assert layer_sizes(672, 12, 1280).head == 56
+
+
+def test_the_block_costs_are_below_the_cycle_engine_and_near_it() -> None:
+    architecture = (384, (4,), (768,))
+    model, engine = COSTS.of(architecture)[0], simulate_architecture(architecture).cycles
+    assert model <= engine <= 1.5 * model
+
+
+def test_the_front_of_the_search_is_not_dominated() -> None:
+    points = search(seed=1)
+    assert points == search(seed=1)
+    front = [point for point in points if point.on_front]
+    assert 2 <= len(front) <= 20
+    for point in front:
+        assert not any(other.weights > point.weights and other.edp <= point.edp for other in points)
+    start = next(point for point in points if point.features == 768 and point.hidden == (3072,) * 6)
+    assert (start.latency, start.energy, start.weights) == (1, 1, 1)
+
+
+def test_gains_mix_as_they_say() -> None:
+    start = Simulated(cycles=8.0, energy_pj=6.0, head_cycles=0.5, head_pj=0.25)
+    pick = Simulated(cycles=4.0, energy_pj=3.0, head_cycles=0.25, head_pj=0.125)
+    assert gains(start, pick, 0) == {"latency": 2, "energy": 2, "EDP": 4}
+    assert start.with_head(4) == (10, 7)

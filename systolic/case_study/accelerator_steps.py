@@ -17,11 +17,12 @@ from systolic.case_study.published import (
     REBALANCED_CHANGE,
     UTILISATION,
 )
+from systolic.case_study.silicon_steps import UNITS, silicon_rows
 
 Sizes = tuple[int, int]
 """Scratchpad and accumulator in KiB."""
 START, REBALANCED = (256, 64), (64, 256)
-BASELINE, UNITS, MEMORY = "baseline", "integer units", "memory"
+BASELINE, MEMORY = "baseline", "memory"
 
 _PRINTED_GAPS = (
     "the printed numbers leave room: shares that add up to 94 %, matmuls 1 % (26 Gcycles in all) or 4 % (6.4), and "
@@ -83,6 +84,7 @@ def accelerator_rows(runs: AcceleratorRuns) -> Iterator[CaseRow]:
     first, second = baseline_breakdown(runs.matmuls[START]), integer_breakdown(runs.integer)
     yield from _baseline_rows(runs, first)
     yield from _integer_rows(runs, first, second)
+    yield from silicon_rows(runs.integer)
     yield from _memory_rows(runs)
 
 

@@ -18,6 +18,8 @@ from mapper.residual_add import emit_residual_add
 from model_ir.ops.integer_arithmetic import NormConstants, softmax_constants
 from simulator.accelerator import Accelerator
 from simulator.array_nest import ArrayNest
+from simulator.cost import Result
+from simulator.energy import energy_pj
 from simulator.engine import simulate
 from simulator.fusion import Tail
 from simulator.host_calls import MatmulCall
@@ -34,24 +36,35 @@ SOFTMAX_SCALE = 1e-3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderSizes:
-    """Layers, tokens (l), features (d), heads (h), width of the feed-forward network (d_FFN)."""
+    """Layers, tokens (l), features (d), heads (h), width of the feed-forward network (d_FFN), and features of a head
+    (0: as many as share the d features out)."""
 
     layers: int
     tokens: int
     features: int
     heads: int
     hidden: int
+    head_features: int = 0
 
     @property
     def head(self) -> int:
         """Features of a head."""
-        return self.features // self.heads
+        return self.head_features or self.features // self.heads
+
+    @property
+    def attention(self) -> int:
+        """Features of all heads together."""
+        return self.heads * self.head
+
+    @property
+    def weights(self) -> int:
+        """Weights of all layers' matmuls."""
+        return self.layers * self.features * (4 * self.attention + 2 * self.hidden)
 
     @property
     def macs(self) -> int:
         """Multiply-accumulates of all layers."""
-        width, tokens = self.features, self.tokens
-        return self.layers * tokens * (4 * width * width + 2 * tokens * width + 2 * width * self.hidden)
+        return self.tokens * (self.weights + self.layers * 2 * self.tokens * self.attention)
 
 
 BERT_BASE_512 = EncoderSizes(layers=12, tokens=512, features=768, heads=12, hidden=3072)
@@ -65,6 +78,29 @@ class EncoderRun:
     sizes: EncoderSizes
     machine: Accelerator
     cycles: dict[str, int]
+    moved_bytes: dict[str, int]
+    """Into and out of the scratchpad, the accumulator and DRAM, all layers."""
+
+    @property
+    def all_cycles(self) -> int:
+        """Of everything that ran."""
+        return sum(self.cycles.values())
+
+    @property
+    def energy_pj(self) -> float:
+        """Of `on_chip_pj` and DRAM."""
+        return self.on_chip_pj + self.moved_bytes["DRAM"] * self.machine.energy.dram_pj_per_byte
+
+    @property
+    def on_chip_pj(self) -> float:
+        """Multiply-accumulates and accesses to the memories of the accelerator; DRAM and special units apart."""
+        return energy_pj(
+            self.machine,
+            macs=float(self.sizes.macs),
+            scratchpad_bytes=float(self.moved_bytes["scratchpad"]),
+            accumulator_bytes=float(self.moved_bytes["accumulator"]),
+            dram_bytes=0.0,
+        )
 
     @property
     def matmul_cycles(self) -> int:
@@ -100,8 +136,9 @@ def run_matmuls(sizes: EncoderSizes, machine: Accelerator, *, wide: bool) -> Enc
     return runner.run(sizes)
 
 
-def run_integer(sizes: EncoderSizes, machine: Accelerator) -> EncoderRun:
-    """The whole encoder on the accelerator, with its integer units."""
+def run_integer(sizes: EncoderSizes, machine: Accelerator, *, split: bool = True) -> EncoderRun:
+    """The whole encoder on the accelerator, with its integer units. Without `split`, the scores' matmul and softmax,
+    which run as one, count as softmax."""
     runner = _Runner(machine)
     for call in _calls(sizes, wide=False):
         if call.kind == "scores":
@@ -112,6 +149,8 @@ def run_integer(sizes: EncoderSizes, machine: Accelerator) -> EncoderRun:
             runner.program(LAYER_NORM, _layer_norm_program(sizes, machine))
             addresses = Addresses(a=_O, b=_X, c=_R)
             runner.program(RESIDUAL, emit_residual_add(sizes.tokens, sizes.features, machine, addresses=addresses))
+    if not split:
+        return runner.run(sizes)
     alone = run_matmuls(sizes, machine, wide=False).cycles["scores"]
     run = runner.run(sizes)
     together = run.cycles[SOFTMAX]
@@ -120,28 +159,28 @@ def run_integer(sizes: EncoderSizes, machine: Accelerator) -> EncoderRun:
 
 
 def _calls(sizes: EncoderSizes, *, wide: bool) -> Iterator[_Call]:
-    tokens, d, f, head = sizes.tokens, sizes.features, sizes.hidden, sizes.head
-    weights = [_W + index * f * d for index in range(6)]
+    tokens, features, hidden = sizes.tokens, sizes.features, sizes.hidden
+    width, head = sizes.attention, sizes.head
+    weights = [_W + index * hidden * features for index in range(6)]
     for weight, result in zip(weights, (_Q, _K, _V), strict=False):
-        call = MatmulCall(rows=tokens, columns=d, depth=d, bias="row")
+        call = MatmulCall(rows=tokens, columns=width, depth=features, bias="row")
         yield _Call(kind="projections", call=call, at=(_X, weight, _BIAS, result))
     result_bytes = 4 if wide else 1
+    scores = MatmulCall(
+        rows=tokens, columns=tokens, depth=head, b_transposed=True, full_width=wide, a_stride=width, b_stride=width
+    )
     for index in range(sizes.heads):
-        call = MatmulCall(
-            rows=tokens, columns=tokens, depth=head, b_transposed=True, full_width=wide, a_stride=d, b_stride=d
-        )
         at = (_Q + index * head, _K + index * head, _BIAS, _S + index * tokens * tokens * result_bytes)
-        yield _Call(kind="scores", call=call, at=at)
+        yield _Call(kind="scores", call=scores, at=at)
+    values = MatmulCall(rows=tokens, columns=head, depth=tokens, b_stride=width, c_stride=width)
     for index in range(sizes.heads):
-        call = MatmulCall(rows=tokens, columns=head, depth=tokens, b_stride=d, c_stride=d)
-        yield _Call(
-            kind="values", call=call, at=(_S + index * tokens * tokens, _V + index * head, _BIAS, _O + index * head)
-        )
-    call = MatmulCall(rows=tokens, columns=d, depth=d, bias="row", full_width=True)
+        at = (_S + index * tokens * tokens, _V + index * head, _BIAS, _O + index * head)
+        yield _Call(kind="values", call=values, at=at)
+    call = MatmulCall(rows=tokens, columns=features, depth=width, bias="row", full_width=True)
     yield _Call(kind="output", call=call, at=(_O, weights[3], _BIAS, _SUMS))
-    call = MatmulCall(rows=tokens, columns=f, depth=d, bias="row", full_width=wide)
+    call = MatmulCall(rows=tokens, columns=hidden, depth=features, bias="row", full_width=wide)
     yield _Call(kind="first", call=call, at=(_R, weights[4], _BIAS, _G))
-    call = MatmulCall(rows=tokens, columns=d, depth=f, bias="row", full_width=True)
+    call = MatmulCall(rows=tokens, columns=features, depth=hidden, bias="row", full_width=True)
     yield _Call(kind="second", call=call, at=(_G, weights[5], _BIAS, _SUMS))
 
 
@@ -152,22 +191,32 @@ class _Runner:
         self.machine = machine
         self.state = new_memory(machine.memory, machine.dma.bus_bytes)
         self.cycles: Counter[str] = Counter()
+        self.moved: Counter[str] = Counter()
 
     def call(self, call: _Call) -> None:
         """A matmul of the library."""
         (done,) = run_matmul(call.call, self.machine, runs=1, code_cached=True, memory_state=self.state, at=call.at)
         self.state = done.memory_state
         self.cycles[call.kind] += done.cycles
+        self._note(done.result)
 
     def program(self, kind: str, program: Program) -> None:
         """Commands that stand ready."""
         self.state = later_run(self.state)
-        self.cycles[kind] += simulate(program, self.machine, memory_state=self.state).cycles
+        result = simulate(program, self.machine, memory_state=self.state)
+        self.cycles[kind] += result.cycles
+        self._note(result)
+
+    def _note(self, result: Result) -> None:
+        self.moved["scratchpad"] += result.scratchpad_read_bytes + result.scratchpad_write_bytes
+        self.moved["accumulator"] += result.accumulator_read_bytes + result.accumulator_write_bytes
+        self.moved["DRAM"] += result.read_bytes + result.write_bytes
 
     def run(self, sizes: EncoderSizes) -> EncoderRun:
         """What all layers take: each as long as the one that ran."""
         cycles = {kind: spent * sizes.layers for kind, spent in self.cycles.items()}
-        return EncoderRun(sizes=sizes, machine=self.machine, cycles=cycles)
+        moved = {memory: moved * sizes.layers for memory, moved in self.moved.items()}
+        return EncoderRun(sizes=sizes, machine=self.machine, cycles=cycles, moved_bytes=moved)
 
 
 def _softmax_program(sizes: EncoderSizes, machine: Accelerator, call: _Call) -> Program:
@@ -187,7 +236,7 @@ def _layer_norm_program(sizes: EncoderSizes, machine: Accelerator) -> Program:
 def scores_nest(sizes: EncoderSizes) -> ArrayNest:
     """Query times key of one head, its operands slices of rows."""
     return matmul_nest(
-        sizes.tokens, sizes.tokens, sizes.head, a_stride=sizes.features, b_stride=sizes.features, transpose_b=True
+        sizes.tokens, sizes.tokens, sizes.head, a_stride=sizes.attention, b_stride=sizes.attention, transpose_b=True
     )
 
 

@@ -7,15 +7,18 @@ import msgspec
 
 from simulator.accelerator import Accelerator
 from simulator.accelerator_file import load_accelerator
+from simulator.energy import sram_pj_per_byte
 
 KIB = 1024
 
 
 def survey_machine(scratchpad_kib: int, accumulator_kib: int, *, units: bool = False) -> Accelerator:
     """`gemmini-soc` as section 3.4.1 describes it (16x16, weight-stationary, behind a shared L2), with memories of so
-    many KiB; with `units`, what `gemmini-ibert` has beside it: i-GELU on the way out and the normaliser."""
+    many KiB; with `units`, what `gemmini-ibert` has beside it: i-GELU on the way out and the normaliser. An access
+    costs what a bank of its size costs (`simulator.energy.sram_pj_per_byte`)."""
     base, integer = load_accelerator("gemmini-soc"), load_accelerator("gemmini-ibert")
     replace = msgspec.structs.replace
+    banks = (scratchpad_kib * KIB // base.scratchpad.banks, accumulator_kib * KIB // base.accumulator.banks)
     return replace(
         base,
         name=f"survey-{scratchpad_kib}-{accumulator_kib}{'-units' if units else ''}",
@@ -24,4 +27,9 @@ def survey_machine(scratchpad_kib: int, accumulator_kib: int, *, units: bool = F
         accumulator=replace(base.accumulator, capacity_bytes=accumulator_kib * KIB),
         fused_activations=integer.fused_activations if units else base.fused_activations,
         vector_unit=integer.vector_unit if units else None,
+        energy=replace(
+            base.energy,
+            scratchpad_pj_per_byte=sram_pj_per_byte(banks[0]),
+            accumulator_pj_per_byte=sram_pj_per_byte(banks[1]),
+        ),
     )

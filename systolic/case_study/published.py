@@ -42,3 +42,16 @@ HEADLINE: Final = 88.7
 HEADLINE_LATENCY: Final = 39.6
 HEADLINE_EDP: Final = 2.24
 """Abstract and section 7: the product of a gain in latency and one in energy-delay product."""
+SEARCH_LAYERS: Final = (3, 4, 5, 6)
+SEARCH_HEADS: Final = (4, 6, 8, 10, 12)
+SEARCH_FEATURES: Final = tuple(range(384, 769, 96))
+SEARCH_HIDDEN: Final = tuple(range(768, 3073, 128))
+"""Table 8: the search space; heads and the width of the feed-forward network may differ from layer to layer."""
+SEARCH_START: Final = (768, (12,) * 6, (3072,) * 6)
+"""Section 6.4.1: the baseline as (d, heads by layer, d_FFN by layer)."""
+SEARCH_PICK: Final = (672, (12, 6, 12, 8, 10, 6), (1280, 1280, 2560, 768, 2048, 1024))
+"""Table 9: found within 0.1 points of the baseline's perplexity."""
+SEARCH_GAINS: Final = {"latency": (1.4, 2.4), "energy": (1.6, 4.4), "EDP": (2.24, 10.56)}
+"""Section 6.4.2 and section 7: at 0.1 and at one point of perplexity more than the baseline's."""
+GPT2_VOCABULARY: Final = 50257
+BERT_VOCABULARY: Final = 30522

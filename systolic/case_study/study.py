@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from model_ir.errors import InputError
-from reports.case_study import Breakdown, CaseRow, CaseStudy
+from reports.case_study import Breakdown, CaseRow, CaseStudy, SearchPoint
+from reports.mapspace_published import PublishedSpread
 from systolic.case_study.accelerator_steps import (
     REBALANCED,
     START,
@@ -19,8 +22,12 @@ from systolic.case_study.accelerator_steps import (
     integer_breakdown,
 )
 from systolic.case_study.encoder import BERT_BASE_512, EncoderRun, run_integer, run_matmuls
+from systolic.case_study.fusion_steps import SIMULATED_PAIRS, engine_pair, fusion_rows
 from systolic.case_study.machines import survey_machine
-from systolic.case_study.published import UTILISATION
+from systolic.case_study.mapping_steps import mapping_rows, studied
+from systolic.case_study.published import SEARCH_PICK, SEARCH_START, UTILISATION
+from systolic.case_study.search_steps import SMALLEST, SearchRuns, search, search_rows, simulate_architecture
+from systolic.case_study.silicon_steps import units_area
 
 if TYPE_CHECKING:
     from systolic.pipeline import Progress
@@ -28,7 +35,7 @@ if TYPE_CHECKING:
 Key = TypeVar("Key")
 Answer = TypeVar("Answer")
 
-STEPS = ("accelerator",)
+STEPS = ("accelerator", "fusion", "mapping", "search")
 """What can be asked for, in the order of the study."""
 
 
@@ -45,13 +52,42 @@ def case_study(request: CaseStudyRequest, progress: Progress) -> CaseStudy:
     for step in request.steps:
         if step not in STEPS:
             raise InputError("--steps", "no such step", value=step, limit=", ".join(STEPS))
+    started = time.perf_counter()
     rows: list[CaseRow] = []
     breakdowns: list[Breakdown] = []
     if "accelerator" in request.steps:
         runs = _accelerator_runs(request.workers, progress)
         rows += accelerator_rows(runs)
         breakdowns += [baseline_breakdown(runs.matmuls[START]), integer_breakdown(runs.integer)]
-    return CaseStudy(rows=tuple(rows), breakdowns=tuple(breakdowns))
+    if "fusion" in request.steps:
+        fused = {pair: partial(engine_pair, *pair) for pair in SIMULATED_PAIRS}
+        rows += fusion_rows(dict(in_parallel(fused.items(), "fusion", request.workers, progress)))
+    if "mapping" in request.steps:
+        layers = {spread.name: partial(_rows_of, spread) for spread in studied()}
+        found = dict(in_parallel(layers.items(), "mapping", request.workers, progress))
+        rows += [row for name in layers for row in found[name]]
+    points: tuple[SearchPoint, ...] = ()
+    if "search" in request.steps:
+        both = {
+            "start": partial(simulate_architecture, SEARCH_START),
+            "pick": partial(simulate_architecture, SEARCH_PICK),
+            "smallest": partial(simulate_architecture, SMALLEST),
+        }
+        points = search()
+        simulated = dict(in_parallel(both.items(), "search", request.workers, progress))
+        gain = breakdowns[0].cycles / breakdowns[1].cycles if breakdowns else None
+        rows += search_rows(SearchRuns(**simulated), gain)
+    return CaseStudy(
+        rows=tuple(rows),
+        breakdowns=tuple(breakdowns),
+        areas=tuple((part.name, part.um2) for part in units_area()) if "accelerator" in request.steps else (),
+        architectures=points,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _rows_of(spread: PublishedSpread) -> list[CaseRow]:
+    return list(mapping_rows(spread))
 
 
 def _accelerator_runs(workers: int | None, progress: Progress) -> AcceleratorRuns:
@@ -60,8 +96,10 @@ def _accelerator_runs(workers: int | None, progress: Progress) -> AcceleratorRun
     def matmuls(sizes: tuple[int, int]) -> Callable[[], EncoderRun]:
         return lambda: run_matmuls(BERT_BASE_512, survey_machine(*sizes), wide=True)
 
-    jobs: dict[Any, Callable[[], EncoderRun]] = {sizes: matmuls(sizes) for sizes in UTILISATION}
-    jobs["units"] = lambda: run_integer(BERT_BASE_512, survey_machine(*REBALANCED, units=True))
+    jobs: dict[Any, Callable[[], EncoderRun]] = {
+        "units": lambda: run_integer(BERT_BASE_512, survey_machine(*REBALANCED, units=True))
+    }
+    jobs |= {sizes: matmuls(sizes) for sizes in UTILISATION}
     done = dict(in_parallel(jobs.items(), "simulate", workers, progress))
     integer = done.pop("units")
     return AcceleratorRuns(matmuls={sizes: done[sizes] for sizes in UTILISATION}, integer=integer)
@@ -70,12 +108,16 @@ def _accelerator_runs(workers: int | None, progress: Progress) -> AcceleratorRun
 def in_parallel(
     jobs: Iterable[tuple[Key, Callable[[], Answer]]], stage: str, workers: int | None, progress: Progress
 ) -> Iterable[tuple[Key, Answer]]:
-    """(key, answer) of every job as it is done; threads, since the engine and the solvers leave the interpreter."""
+    """(key, answer) of every job as it is done; threads, since the engine leaves the interpreter. The first job runs
+    alone: what it has compiled is not compiled by several threads at once."""
+    (first, job), *others = jobs
+    yield first, job()
+    progress(stage, 1, len(others) + 1)
     pool = ThreadPoolExecutor(workers or os.cpu_count() or 1)
     try:
-        futures = {pool.submit(job): key for key, job in jobs}
-        for count, future in enumerate(as_completed(futures), 1):
-            progress(stage, count, len(futures))
+        futures = {pool.submit(other): key for key, other in others}
+        for count, future in enumerate(as_completed(futures), 2):
+            progress(stage, count, len(others) + 1)
             yield futures[future], future.result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

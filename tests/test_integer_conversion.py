@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from onnx_cases import save
-from test_onnx_transformers import tf_layer
+from test_onnx_transformers import tf_layer, torch_dynamo_layer, torch_old_bert
 
 from model_ir.builder import GraphBuilder
 from model_ir.errors import InputError
@@ -97,6 +97,38 @@ def test_an_imported_transformer_becomes_integers(tmp_path: Path) -> None:
     network = converted(graph)
     assert_integers_only(network.graph)
     assert correlation(network) > 0.97
+
+
+def masked_feeds(graph: Graph, seed: int, keys: int) -> dict[str, Any]:
+    """Drawn inputs; flags let every row see its first `keys` keys."""
+    feeds = feeds_of(graph, seed)
+    name = next(name for name in graph.inputs if "mask" in name)
+    shape = graph.tensors[name].shape
+    flags = np.broadcast_to(np.arange(shape[-1]) < keys, shape)
+    return feeds | {name: flags.astype(bool if graph.tensors[name].precision.bits == 1 else np.int64)}
+
+
+def masked_graph(folder: Path, exporter: str) -> Graph:
+    """As torch's exporters write masks: -10000 (1 - flag), or minus infinity where the flag is not set."""
+    model = torch_old_bert(13) if exporter == "old" else torch_dynamo_layer(20, "none")
+    dims = {"batch": 2, "sequence": 6} if exporter == "old" else {"s77": 2, "s44": 6}
+    return import_onnx(save(model, folder), dims=dims)
+
+
+@pytest.mark.parametrize("exporter", ["old", "dynamo"])
+def test_attention_masks_hide_the_same_keys(tmp_path: Path, exporter: str) -> None:
+    graph = masked_graph(tmp_path, exporter)
+    network = integer_only(graph, calibrate(graph, [masked_feeds(graph, seed, 4) for seed in range(6)]))
+    weights = [op.outputs[0] for op in network.graph.ops if isinstance(op, IntegerSoftmax)]
+    for keys in (1, 3, 6):
+        seen: dict[str, Any] = {}
+        feeds = masked_feeds(graph, 9, keys)
+        results = execute(network.graph, feeds, watch=seen.__setitem__)
+        assert all(np.all(seen[name][..., keys:] == 0) for name in weights)
+        assert all(np.all(seen[name][..., :keys].max(axis=-1) > 0) for name in weights)
+        exact = execute(network.float_graph, feeds)
+        for name, value in exact.items():
+            assert np.corrcoef(results[name].reshape(-1), value.reshape(-1))[0, 1] > 0.97
 
 
 def test_a_convolutional_network_with_a_residual_becomes_integers() -> None:
@@ -233,8 +265,8 @@ def test_networks_without_weights_or_data_are_refused() -> None:
     graph, feeds = one_layer()
     with pytest.raises(InputError, match="at least one batch"):
         calibrate(graph, [])
-    with pytest.raises(InputError, match="not finite"):
-        calibrate(graph, [{"x": feeds["x"] * np.float32(np.inf)}])
+    with pytest.raises(InputError, match=r"'x'.*not finite"):
+        integer_only(graph, calibrate(graph, [feeds, one_layer(limit=np.inf)[1], feeds]))
     with pytest.raises(InputError, match="unknown"):
         calibrate(graph, [feeds], method="median")  # type: ignore[arg-type]
     other = calibrate(graph, [feeds])

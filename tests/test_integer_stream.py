@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_integer_conversion import SMALL_BERT, SMALL_VIT, converted, feeds_of, valued
+from test_integer_conversion import SMALL_BERT, SMALL_VIT, converted, feeds_of, masked_feeds, masked_graph, valued
 
 from mapper.codegen.normalise import Normalisation
 from mapper.codegen.passes import Source, emit_activation, emit_sum_normalised
@@ -126,6 +127,16 @@ def integers(name: str) -> Graph:
         "vit": lambda: vit.build(SMALL_VIT, image=16),
     }
     return converted(valued(built[name]())).graph
+
+
+@pytest.mark.parametrize("exporter", ["old", "dynamo"])
+def test_masked_attention_of_an_exported_network_is_bit_exact(tmp_path: Path, exporter: str) -> None:
+    graph = masked_graph(tmp_path, exporter)
+    batches = [masked_feeds(graph, seed, 4) for seed in range(3)]
+    network = integer_only(graph, calibrate(graph, batches))
+    program = compile_integers(network.graph, IBERT)
+    assert all(check.equal for check in check_integers(program, [masked_feeds(graph, 7, keys) for keys in (1, 5)]))
+    assert places(program, IntegerSoftmax) == {"array + normaliser"}
 
 
 def places(program: IntegerProgram, kind: type[Any]) -> set[str]:

@@ -247,12 +247,13 @@ class IntegerLayerNorm(Op):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntegerTable(Op):
     """Any function of one int8 number as its 256 results, those of -128 to 127 in order; tanh and the like, for which
-    I-BERT has no polynomial. Inputs x, table int8 (256)."""
+    I-BERT has no polynomial. Inputs x, table (256) of int8, or of int32 for what is added to sums."""
 
     def infer(self, inputs: tuple[Tensor | None, ...]) -> tuple[Tensor, ...]:
         """The shape of x with the precision of the table."""
         x, table = required(self, inputs, 2)
-        _integers(self, x, table, bits=8)
+        _integers(self, x, bits=8)
+        _integers(self, table)
         expect_shape(self, table, (TABLE_ROWS,), "table")
         return output(self, x.shape, table.precision)
 

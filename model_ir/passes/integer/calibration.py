@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from math import inf, isfinite
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -36,9 +37,11 @@ class Calibration:
     percentile: float = DEFAULT_PERCENTILE
 
     def limit(self, tensor: str) -> float:
-        """The clip of `tensor`; InputError where the data said nothing about it."""
+        """The clip of `tensor`; InputError where the data said nothing about it, or it was not finite."""
         if tensor not in self.limits:
             raise InputError("calibration", f"has no tensor {tensor!r}: it is of another network")
+        if not isfinite(self.limits[tensor]):
+            raise InputError("calibration", f"{tensor!r} gets values that are not finite", value=self.limits[tensor])
         return self.limits[tensor]
 
 
@@ -52,7 +55,7 @@ def calibrate(
 ) -> Calibration:
     """Run the float network on `batches` of inputs and choose a clip for every tensor; `progress` gets batches done.
 
-    Raises InputError for an unknown method, no data, or values that are not finite.
+    Raises InputError for an unknown method or no data.
     """
     if method not in METHODS:
         raise InputError("calibration method", "unknown", value=method, limit=", ".join(METHODS))
@@ -63,7 +66,7 @@ def calibrate(
     def watch(name: str, value: Any) -> None:
         array = np.asarray(value)
         if np.issubdtype(array.dtype, np.floating):
-            seen.setdefault(name, _Magnitudes()).add(name, array)
+            seen.setdefault(name, _Magnitudes()).add(array)
 
     float_graph, samples = prepared(graph), 0
     for done, feeds in enumerate(batches, 1):
@@ -85,12 +88,14 @@ class _Magnitudes:
         self.top = 0.0
         self.largest = 0.0
 
-    def add(self, name: str, values: npt.NDArray[Any]) -> None:
+    def add(self, values: npt.NDArray[Any]) -> None:
         """Count the elements of `values`."""
         magnitudes = np.abs(values, dtype=np.float64).reshape(-1)
         largest = float(magnitudes.max(initial=0.0))
-        if not np.isfinite(largest):
-            raise InputError("calibration", f"{name!r} gets values that are not finite", value=largest)
+        if not isfinite(largest):
+            self.largest = inf
+        if not isfinite(self.largest):
+            return
         self.largest = max(self.largest, largest)
         if not self.top:
             self.top = largest
@@ -104,7 +109,7 @@ class _Magnitudes:
         """The clip that `method` chooses; 1.0 for a tensor that is always zero."""
         if not self.largest:
             return 1.0
-        if method == "max":
+        if method == "max" or not isfinite(self.largest):
             return self.largest
         if method == "percentile":
             cumulative = np.cumsum(self.counts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from model_ir.ops.integer import Requantise
 from model_ir.ops.integer_arithmetic import INT32_LIMIT, dyadic
 from model_ir.ops.quantisation import QuantizeLinear
 from model_ir.passes.integer.calibration import HIGHEST
+from model_ir.passes.integer.masks import Mask
 from model_ir.passes.integer.scales import Flow, ScalePlan
 from model_ir.precision import INT8, INT32
 
@@ -36,10 +37,11 @@ class Value:
 class Conversion:
     """Builds the integer graph operator by operator; `values` maps float tensors to their integers so far."""
 
-    def __init__(self, graph: Graph, plan: ScalePlan) -> None:
+    def __init__(self, graph: Graph, plan: ScalePlan, masks: Mapping[str, Mask]) -> None:
         """Start with the inputs of the prepared float `graph`, floats quantised at once."""
         self.graph = graph
         self.plan = plan
+        self.masks = masks
         self.flow = Flow(graph)
         self.builder = GraphBuilder(f"{graph.name}-integer", origin=graph.origin)
         self.values: dict[str, Value] = {}
@@ -147,7 +149,9 @@ class Conversion:
     def rescaled(self, tensor: str, scale: float) -> Value:
         """Record the scale of a tensor just made, which no shape rule can know after a multiplication by a number."""
         made = self.builder.tensors[tensor]
-        self.builder.tensors[tensor] = replace(made, precision=replace(made.precision, scale=scale))
+        # The rule of sums holds a bias at another scale than the product's for a real number.
+        precision = INT32 if made.precision.is_float else made.precision
+        self.builder.tensors[tensor] = replace(made, precision=replace(precision, scale=scale))
         return Value(tensor=tensor, scale=scale)
 
     def copied(self, op: Op) -> Op:

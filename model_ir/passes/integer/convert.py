@@ -11,12 +11,14 @@ import numpy as np
 
 from model_ir.graph import Graph, execute
 from model_ir.op import Op
+from model_ir.ops.elementwise import Unary
 from model_ir.ops.quantisation import DequantizeLinear
 from model_ir.passes.integer.calibration import Calibration
 from model_ir.passes.integer.conversion import Conversion, Value, no_integer_form
+from model_ir.passes.integer.masks import flags_of, masks_of
 from model_ir.passes.integer.prepare import prepared
 from model_ir.passes.integer.rules import RULES
-from model_ir.passes.integer.scales import plan_scales
+from model_ir.passes.integer.scales import Flow, plan_scales
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +58,15 @@ def integer_only(graph: Graph, calibration: Calibration) -> IntegerNetwork:
     another network.
     """
     float_graph = prepared(graph)
-    conversion = Conversion(float_graph, plan_scales(float_graph, calibration))
+    flow = Flow(float_graph)
+    masks = masks_of(float_graph, flow)
+    host = {name for op in float_graph.ops for name in op.outputs if masks and flags_of(flow, name) is not None}
+    masked = {mask.added.outputs[0]: mask.scores for mask in masks.values()}
+    plan = plan_scales(float_graph, calibration, host, masked)
+    conversion = Conversion(float_graph, plan, masks)
     for op in float_graph.ops:
-        if op.name not in conversion.done:
+        waits = not host.isdisjoint(op.outputs) and float_graph.tensors[op.outputs[0]].precision.is_float
+        if op.name not in conversion.done and not waits:
             _convert(conversion, op)
     for name in float_graph.outputs:
         _give(conversion, name)
@@ -72,6 +80,8 @@ def integer_only(graph: Graph, calibration: Calibration) -> IntegerNetwork:
 
 
 def _convert(conversion: Conversion, op: Op) -> None:
+    if isinstance(op, Unary) and op.function == "isnan":
+        return  # Of integers it is never true; whoever reads it says so, or cannot be made integer.
     if all(conversion.is_host(name) for name in op.outputs):
         if not all(name in conversion.builder.tensors for name in op.inputs if not conversion.flow.is_parameter(name)):
             raise no_integer_form(op, "those whose integers depend on no real number")

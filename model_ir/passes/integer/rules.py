@@ -11,7 +11,7 @@ import numpy as np
 from model_ir.op import Op
 from model_ir.ops.checks import axes_of, refusal
 from model_ir.ops.contraction import Conv, MatMul
-from model_ir.ops.elementwise import Binary, Clip, Elu, HardSigmoid, LeakyRelu, Unary
+from model_ir.ops.elementwise import Binary, Cast, Clip, Elu, HardSigmoid, LeakyRelu, Unary, Where
 from model_ir.ops.gathering import Gather
 from model_ir.ops.integer import (
     TABLE_ROWS,
@@ -41,7 +41,9 @@ from model_ir.ops.normalisation import Gelu, LayerNorm, Softmax
 from model_ir.ops.pooling import GlobalPool, Reduce
 from model_ir.passes.integer.calibration import HIGHEST
 from model_ir.passes.integer.conversion import Conversion, Rule, Value
+from model_ir.passes.integer.masks import MOST, Mask, mask_table
 from model_ir.passes.integer.scales import MOVES, is_move, softmax_constants_of
+from model_ir.precision import BOOL, INT8
 
 HIGHEST_GAIN = 16
 """Times that LayerNorm loads its operand onto itself, at most: every doubling halves the error of its integer root, and
@@ -58,10 +60,36 @@ def _sum_of_products(c: Conversion, op: Op) -> None:
     has_bias = len(op.inputs) > 2 and op.inputs[2]
     if has_bias:
         inputs.append(c.bias(op, op.inputs[2], scale).tensor)
+    elif op.name in c.masks:
+        inputs.append(_mask(c, c.masks[op.name], scale))
     _check_sums(c, op, inputs)
     made = f"{op.outputs[0]}.int32"
     c.builder.add(replace(op, name=made, inputs=tuple(inputs), outputs=(made,)))
     c.put(op.outputs[0], c.rescaled(made, scale))
+    if op.name in c.masks:
+        added = c.masks[op.name].added
+        c.put(added.outputs[0], Value(tensor=made, scale=scale * c.masks[op.name].factor))
+        c.done.add(added.name)
+
+
+def _mask(c: Conversion, mask: Mask, scale: float) -> str:
+    """The mask as an int32 tensor at `scale`, looked up by its flags, which are cut off at 8 bits."""
+    flags = f"{mask.added.name}.flags"
+    if flags not in c.builder.tensors:
+        source = mask.flags
+        if c.graph.tensors[source].precision != BOOL:
+            source = c.emit(Clip, (source,), f"{flags}.clipped", 1.0, low=-128.0, high=127.0).tensor
+        c.emit(Cast, (source,), flags, 1.0, to=INT8)
+    table = c.parameter(f"{flags}.table", mask_table(c.graph, c.flow, mask, scale * mask.factor), scale)
+    return c.emit(IntegerTable, (flags, table.tensor), f"{mask.added.name}.mask", scale).tensor
+
+
+def _where(c: Conversion, op: Op) -> None:
+    """A softmax guarded against rows that are not numbers, which integers never are."""
+    guard = c.flow.maker(op.inputs[0])
+    if not (isinstance(guard, Unary) and guard.function == "isnan" and guard.inputs[0] == op.inputs[2]):
+        raise refusal(op, "cannot be made integer: it chooses between computed numbers")
+    c.put(op.outputs[0], c.of(op, op.inputs[2]))
 
 
 def _check_sums(c: Conversion, op: Op, inputs: list[str]) -> None:
@@ -70,7 +98,9 @@ def _check_sums(c: Conversion, op: Op, inputs: list[str]) -> None:
     terms = nest.points // max(1, prod(c.graph.tensors[op.outputs[0]].shape))
     constant = c.builder.constants.get(inputs[1])
     largest = int(np.abs(constant.astype(np.int64)).max(initial=0)) if constant is not None else HIGHEST + 1
-    bias = int(np.abs(c.builder.constants[inputs[2]].astype(np.int64)).max()) if len(inputs) > 2 else 0
+    added = c.builder.constants.get(inputs[2]) if len(inputs) > 2 else None
+    bias = MOST if len(inputs) > 2 and added is None else 0
+    bias += int(np.abs(added.astype(np.int64)).max()) if added is not None else 0
     worst = terms * (HIGHEST + 1) * largest + bias
     if worst >= INT32_LIMIT:
         raise refusal(op, "its sums could leave 32 bits", value=worst, limit=INT32_LIMIT - 1)
@@ -302,6 +332,7 @@ RULES: Mapping[type[Op], Rule] = {
     Gather: _gather,
     Concat: _concat,
     Pad: _pad,
+    Where: _where,
     **dict.fromkeys(MOVES, _move),
 }
 """Every float operator that has an integer form."""

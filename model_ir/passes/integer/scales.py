@@ -4,6 +4,7 @@ GELU demand of the integers they get."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from math import sqrt
 
@@ -118,16 +119,19 @@ def is_move(op: Op, flow: Flow) -> bool:
     return isinstance(op, MOVES) or gathers
 
 
-def plan_scales(graph: Graph, calibration: Calibration) -> ScalePlan:
-    """Scales for the prepared `graph`. Raises InputError where the calibration is of another network."""
+def plan_scales(graph: Graph, calibration: Calibration, host: AbstractSet[str], masked: Mapping[str, str]) -> ScalePlan:
+    """Scales for the prepared `graph`, but for tensors that stay the host's (`host`); `masked` has the scores that a
+    mask is added to by the sum's name. Raises InputError where the calibration is of another network."""
     flow = Flow(graph)
     scales = {}
-    computed = [*graph.inputs, *(name for op in graph.ops if not is_move(op, flow) for name in op.outputs)]
-    for name in computed:
-        if graph.tensors[name].precision.is_float:
+    made = [op for op in graph.ops if not is_move(op, flow) and host.isdisjoint(op.outputs)]
+    for name in (*graph.inputs, *(name for op in made for name in op.outputs)):
+        if graph.tensors[name].precision.is_float and name not in masked:
             scales[name] = _limit(graph, flow, calibration, name) / HIGHEST
-    grids = {op.name: _one_grid(flow, calibration, op, scales) for op in graph.ops if _adds(op)}
-    wide = frozenset(op.name for op in graph.ops if isinstance(op, Softmax) and _sums_fit(flow, op, scales))
+    added = [op for op in made if _adds(op) and op.outputs[0] not in masked]
+    grids = {op.name: _one_grid(flow, calibration, op, scales) for op in added}
+    softmaxes = [op for op in made if isinstance(op, Softmax)]
+    wide = frozenset(op.name for op in softmaxes if _sums_fit(flow, op, scales, masked))
     for op in graph.ops:
         if isinstance(op, Gelu):
             source, factor = flow.source(op.inputs[0])
@@ -182,17 +186,17 @@ def _only_for(flow: Flow, source: str, operand: str, op: Op) -> bool:
     return True
 
 
-def _sums_fit(flow: Flow, op: Op, scales: dict[str, float]) -> bool:
+def _sums_fit(flow: Flow, op: Op, scales: dict[str, float], masked: Mapping[str, str]) -> bool:
     """Whether the softmax `op` can read the int32 sums of a product of two activations, whose scales are widened for
-    it where that is needed."""
-    source, factor = flow.source(op.inputs[0])
+    it where that is needed; masked ones have no other form."""
+    source, factor = flow.source(masked.get(op.inputs[0], op.inputs[0]))
     product = flow.maker(source)
     if not isinstance(product, MatMul) or any(flow.is_parameter(name) for name in product.inputs):
         return False
     (left, left_factor), (right, right_factor) = (flow.source(name) for name in product.inputs[:2])
     scale = scales[left] * scales[right] * left_factor * right_factor * factor
     needed = least_score_scale(flow.graph.tensors[op.inputs[0]].shape[-1])
-    if needed > WIDEST * scale:
+    if needed > WIDEST * scale and op.inputs[0] not in masked:
         return False
     for name in (left, right):
         scales[name] *= sqrt(max(1.0, needed / scale))

@@ -110,6 +110,8 @@ class IntegerReport:
     checked_inputs: int = 0
     commands: int = 0
     losses: tuple[float, ...] = ()
+    tested_apart: bool = True
+    """Whether the accuracy is on other data than the calibration."""
     network: IntegerNetwork = field(repr=False)
 
 
@@ -123,6 +125,7 @@ class _Subject:
     calibration: Data
     test: Data
     labels: Array | None
+    tested_apart: bool = True
     losses: tuple[float, ...] = ()
 
 
@@ -134,13 +137,16 @@ def integer_job(request: IntegerRequest, progress: Progress) -> IntegerReport:
     """
     subject = _subject(request, progress)
     batches = list(_batches(subject.graph, subject.calibration, request.samples))
-    calibration = calibrate(
-        subject.graph,
-        batches,
-        method=request.method,
-        percentile=request.percentile,
-        progress=lambda done: progress("calibrate", done, len(batches)),
-    )
+    try:
+        calibration = calibrate(
+            subject.graph,
+            batches,
+            method=request.method,
+            percentile=request.percentile,
+            progress=lambda done: progress("calibrate", done, len(batches)),
+        )
+    except IndexError as error:
+        raise InputError("--calibrate", f"an index leaves its table: {error}") from error
     network = integer_only(subject.graph, calibration)
     tests = list(_batches(subject.graph, subject.test))
     report = IntegerReport(
@@ -151,6 +157,7 @@ def integer_job(request: IntegerRequest, progress: Progress) -> IntegerReport:
         accuracy=None if subject.labels is None else _accuracy(network, tests, subject.labels, progress),
         accelerator=request.accelerator,
         losses=subject.losses,
+        tested_apart=subject.tested_apart,
         network=network,
     )
     if not request.check_values:
@@ -189,7 +196,14 @@ def _subject(request: IntegerRequest, progress: Progress) -> _Subject:
     test = calibration
     if request.data is not None:
         test, labels = _read(request.data, graph)
-    return _Subject(graph=graph, run_graph=graph, calibration=calibration, test=test, labels=labels)
+    return _Subject(
+        graph=graph,
+        run_graph=graph,
+        calibration=calibration,
+        test=test,
+        labels=labels,
+        tested_apart=request.data is not None,
+    )
 
 
 def _trained(workload: TrainableWorkload, request: IntegerRequest, progress: Progress) -> _Subject:
@@ -197,6 +211,9 @@ def _trained(workload: TrainableWorkload, request: IntegerRequest, progress: Pro
 
     if request.calibrate is not None or request.data is not None:
         raise InputError("--calibrate", f"{request.network.model} comes with its own data")
+    for option, given in request.network.options.items():
+        if option != "batch":
+            raise InputError(f"--{option}", f"{request.network.model} takes --batch only", value=given)
     task: Task = workload.load(request.jets)
     trained = train(
         workload.build(batch=TRAINING_BATCH),
@@ -241,7 +258,11 @@ def _read(path: Path, graph: Graph) -> tuple[Data, Array | None]:
             raise InputError(
                 str(path), f"{name!r} has the wrong shape", value=value.shape, limit=("samples", *tensor.shape[1:])
             )
-        data[name] = value.astype(np.float32) if tensor.precision.is_float else value
+        if tensor.precision.is_float:
+            value = value.astype(np.float32)
+        elif not (np.issubdtype(value.dtype, np.integer) or value.dtype == np.bool_):
+            raise InputError(str(path), f"{name!r} must hold integers", value=value.dtype)
+        data[name] = value
     lengths = {len(value) for value in (*data.values(), *(() if labels is None else (labels,)))}
     if len(lengths) != 1:
         raise InputError(str(path), "arrays have different numbers of samples", value=sorted(lengths))

@@ -29,7 +29,7 @@ def print_integer(report: IntegerReport, *, as_json: bool) -> None:
     console = Console()
     console.print(_operators(report))
     if report.accuracy is not None:
-        console.print(accuracy_text(report.accuracy), markup=False, soft_wrap=True)
+        console.print(accuracy_text(report.accuracy, apart=report.tested_apart), markup=False, soft_wrap=True)
     if report.checks:
         console.print(checks_text(report), markup=False, soft_wrap=True)
 
@@ -53,6 +53,7 @@ def report_as_json(report: IntegerReport) -> dict[str, Any]:
             "difference_sigma": accuracy.difference_sigma,
             "agreement": accuracy.agreement,
         },
+        "tested_apart": report.tested_apart,
         "accelerator": report.accelerator,
         "commands": report.commands,
         "checked_inputs": report.checked_inputs,
@@ -70,11 +71,12 @@ def report_as_json(report: IntegerReport) -> dict[str, Any]:
     }
 
 
-def accuracy_text(accuracy: Accuracy) -> str:
+def accuracy_text(accuracy: Accuracy, *, apart: bool) -> str:
     """Both accuracies with their standard errors, the paired difference, and the agreement."""
     difference = accuracy.integer_accuracy - accuracy.float_accuracy
+    samples = "test samples" if apart else "samples of the calibration data"
     return (
-        f"accuracy on {accuracy.samples:,} test samples: float {accuracy.float_accuracy:.2%} ± "
+        f"accuracy on {accuracy.samples:,} {samples}: float {accuracy.float_accuracy:.2%} ± "
         f"{accuracy.float_sigma:.2%}, integer {accuracy.integer_accuracy:.2%} ± {accuracy.integer_sigma:.2%} "
         f"(difference {100 * difference:+.2f} ± {100 * accuracy.difference_sigma:.2f} points); "
         f"same answer on {accuracy.agreement:.2%}"

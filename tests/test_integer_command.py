@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnx_cases import Writer, save
+from onnx_cases import INT64, Writer, save
 from typer.testing import CliRunner
 
 from model_ir.errors import InputError
@@ -63,7 +63,9 @@ def test_a_file_is_converted_measured_and_executed(tmp_path: Path) -> None:
 def test_the_command_prints_tables_and_json(tmp_path: Path) -> None:
     path, npz = str(model(tmp_path)), str(data(tmp_path))
     shown = CliRunner().invoke(app, ["integer", path, "--calibrate", npz], catch_exceptions=False)
-    assert "accuracy on 48 test samples" in shown.stdout
+    assert "accuracy on 48 samples of the calibration data" in shown.stdout
+    apart = CliRunner().invoke(app, ["integer", path, "--calibrate", npz, "--data", npz], catch_exceptions=False)
+    assert "accuracy on 48 test samples" in apart.stdout
     found = CliRunner().invoke(app, ["integer", path, "--calibrate", npz, "--clip", "mse", "--json"])
     report = json.loads(found.stdout)
     assert report["calibration"] == {"method": "mse", "samples": 50 // BATCH * BATCH}
@@ -95,6 +97,23 @@ def test_data_that_do_not_fit_are_refused(tmp_path: Path, changes: dict[str, Any
         integer_job(request(tmp_path, calibrate=data(tmp_path, **changes)), silent)
 
 
+def embedded(folder: Path) -> Path:
+    w = Writer(18)
+    rows = w.op("Gather", w.weight(10, 6), w.input("ids", [2, 3], INT64))
+    w.output(w.op("Gemm", w.op("Reshape", rows, w.constant(np.array([2, 18]))), w.weight(18, 4)))
+    return save(w.model(), folder)
+
+
+@pytest.mark.parametrize(
+    ("ids", "match"), [(np.full((4, 3), 10), "leaves its table"), (np.zeros((4, 3)), "must hold integers")]
+)
+def test_indices_are_held_to_their_table(tmp_path: Path, ids: Any, match: str) -> None:
+    np.savez(tmp_path / "ids.npz", ids=ids)
+    network = NetworkRequest(model=str(embedded(tmp_path)))
+    with pytest.raises(InputError, match=match):
+        integer_job(IntegerRequest(network=network, calibrate=tmp_path / "ids.npz"), silent)
+
+
 def test_what_is_missing_is_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="needs data"):
         integer_job(request(tmp_path), silent)
@@ -107,5 +126,7 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
         integer_job(
             IntegerRequest(network=NetworkRequest(model="digits-transformer"), calibrate=data(tmp_path)), silent
         )
+    with pytest.raises(InputError, match="takes --batch only"):
+        integer_job(IntegerRequest(network=NetworkRequest(model="digits-transformer", seq=4)), silent)
     with pytest.raises(InputError, match="do not ship"):
         integer_job(IntegerRequest(network=NetworkRequest(model="jet-transformer")), silent)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnx_cases import save
+from onnx_cases import runtime_outputs, save
 from test_onnx_transformers import tf_layer, torch_dynamo_layer, torch_old_bert
 
 from model_ir.builder import GraphBuilder
@@ -93,8 +93,12 @@ def test_a_vision_transformer_becomes_integers() -> None:
 
 
 def test_an_imported_transformer_becomes_integers(tmp_path: Path) -> None:
-    graph = import_onnx(save(tf_layer("MatMul", "Div"), tmp_path), dims={"unk__1": 3})
-    network = converted(graph)
+    model = tf_layer("MatMul", "Div")
+    network = converted(import_onnx(save(model, tmp_path), dims={"unk__1": 3}))
+    feeds = feeds_of(network.float_graph, 5)
+    (runtime,) = runtime_outputs(model, feeds)
+    (prepared_output,) = execute(network.float_graph, feeds).values()
+    np.testing.assert_allclose(prepared_output, runtime, rtol=1e-3, atol=1e-4)
     assert_integers_only(network.graph)
     assert correlation(network) > 0.97
 

@@ -37,7 +37,8 @@ LOGITS_RANK = 2
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntegerRequest:
     """What `systolic integer` was asked: a file or a trainable name, data to calibrate and to test on (npz, or the
-    task's own), how to clip, the machine whose commands are executed on `checked` inputs where `check_values`."""
+    task's own), how to clip, the machine whose commands are executed on `checked` inputs where `check_values`, and
+    timed too where `cycles`."""
 
     network: NetworkRequest
     calibrate: Path | None = None
@@ -49,6 +50,7 @@ class IntegerRequest:
     seed: int = 0
     accelerator: str = "gemmini-ibert"
     check_values: bool = False
+    cycles: bool = False
     checked: int = DEFAULT_CHECKED
 
 
@@ -109,6 +111,8 @@ class IntegerReport:
     checks: tuple[StepCheck, ...] = ()
     checked_inputs: int = 0
     commands: int = 0
+    cycles: tuple[int | None, ...] = ()
+    """The engine's of each step's commands for one batch, where they were asked for; None for the host's steps."""
     losses: tuple[float, ...] = ()
     tested_apart: bool = True
     """Whether the accuracy is on other data than the calibration."""
@@ -160,21 +164,29 @@ def integer_job(request: IntegerRequest, progress: Progress) -> IntegerReport:
         tested_apart=subject.tested_apart,
         network=network,
     )
-    if not request.check_values:
+    if not (request.check_values or request.cycles):
         return report
     graph = subject.run_graph
     inputs = list(_batches(graph, subject.test, request.checked))
-    return _checked(report, integer_only(graph, calibration).graph, inputs, progress)
+    return _executed(report, request, integer_only(graph, calibration).graph, inputs, progress)
 
 
-def _checked(report: IntegerReport, graph: Graph, inputs: list[dict[str, Array]], progress: Progress) -> IntegerReport:
-    from mapper.integer.execution import check_integers, compile_integers
+def _executed(
+    report: IntegerReport,
+    request: IntegerRequest,
+    graph: Graph,
+    inputs: list[dict[str, Array]],
+    progress: Progress,
+) -> IntegerReport:
+    from mapper.integer.execution import check_integers, compile_integers, engine_cycles
     from simulator.accelerator_file import load_accelerator
 
     program = compile_integers(graph, load_accelerator(report.accelerator), progress=progress)
     checks = check_integers(program, inputs, progress=progress)
+    cycles = engine_cycles(program, progress=progress) if request.cycles else ()
     commands = sum(code.commands for code in program.codes if code is not None)
-    return replace(report, checks=checks, checked_inputs=_batch_of(graph) * len(inputs), commands=commands)
+    checked = _batch_of(graph) * len(inputs)
+    return replace(report, checks=checks, checked_inputs=checked, commands=commands, cycles=cycles)
 
 
 def _subject(request: IntegerRequest, progress: Progress) -> _Subject:

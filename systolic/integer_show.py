@@ -32,6 +32,8 @@ def print_integer(report: IntegerReport, *, as_json: bool) -> None:
         console.print(accuracy_text(report.accuracy, apart=report.tested_apart), markup=False, soft_wrap=True)
     if report.checks:
         console.print(checks_text(report), markup=False, soft_wrap=True)
+    if report.cycles:
+        console.print(cycles_text(report), markup=False, soft_wrap=True)
 
 
 def report_as_json(report: IntegerReport) -> dict[str, Any]:
@@ -65,8 +67,9 @@ def report_as_json(report: IntegerReport) -> dict[str, Any]:
                 "note": check.step.note,
                 "elements": check.elements,
                 "mismatches": check.mismatches,
+                "cycles": cycles,
             }
-            for check in report.checks
+            for check, cycles in zip(report.checks, report.cycles or [None] * len(report.checks), strict=True)
         ],
     }
 
@@ -99,6 +102,16 @@ def checks_text(report: IntegerReport) -> str:
         f"{report.commands:,} commands on {report.accelerator}, {report.checked_inputs} inputs: {verdict}\n"
         f"steps: {where}; {places['view']} moves; the host does {', '.join(hosted)}"
     )
+
+
+def cycles_text(report: IntegerReport) -> str:
+    """The engine's cycles of one batch, in all and by place."""
+    by_place: Counter[str] = Counter()
+    for check, cycles in zip(report.checks, report.cycles, strict=True):
+        by_place[check.step.place] += cycles or 0
+    total = sum(by_place.values())
+    shares = ", ".join(f"{cycles:,} {place}" for place, cycles in by_place.most_common() if cycles)
+    return f"cycles of a batch on the engine, step after step, without the host's: {total:,} ({shares})"
 
 
 def _operators(report: IntegerReport) -> Table:

@@ -25,6 +25,7 @@ from model_ir.loop_nest import LoopNest
 from model_ir.ops.contraction import Conv
 from simulator.accelerator import Accelerator
 from simulator.array_nest import ArrayNest
+from simulator.engine import simulate
 from simulator.functional import execute as execute_commands
 from simulator.fusion import Tail
 from simulator.mapping import Mapping as Tiling
@@ -135,6 +136,18 @@ def check_integers(
         StepCheck(step=step, elements=count, mismatches=errors)
         for step, count, errors in zip(program.steps, elements, wrong, strict=True)
     )
+
+
+def engine_cycles(program: IntegerProgram, *, progress: Progress | None = None) -> tuple[int | None, ...]:
+    """Cycles of every step's commands on the cycle-level engine, one step after another; None for the host's steps and
+    moves. Raises InputError for commands that the engine cannot time."""
+    found: list[int | None] = []
+    for done, code in enumerate(program.codes, 1):
+        runs = () if code is None else (simulate(part, program.accelerator) for part in code.programs)
+        found.append(None if code is None else sum(run.cycles for run in runs))
+        if progress is not None:
+            progress("simulate", done, len(program.codes))
+    return tuple(found)
 
 
 def _run_step(

@@ -44,6 +44,9 @@ def integer(
         bool,
         typer.Option("--check-values", help="Also execute the network's commands and compare every number."),
     ] = False,
+    cycles: Annotated[
+        bool, typer.Option("--cycles", help="As --check-values, and time the commands on the cycle engine.")
+    ] = False,
     checked: Annotated[int, typer.Option("--checked", min=1, help="Inputs that --check-values executes.")] = 4,
     as_json: JsonOption = False,
 ) -> None:
@@ -66,6 +69,7 @@ def integer(
         seed=seed,
         accelerator=accelerator,
         check_values=check_values,
+        cycles=cycles,
         checked=checked,
     )
     with stage_progress() as progress:

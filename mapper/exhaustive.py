@@ -51,7 +51,8 @@ def exhaustive(
         check_legal(nest, smallest_mapping(nest, accelerator), accelerator)
         raise AssertionError("the smallest mapping is legal but was not visited")
     (first, second), mapping, cost = best
-    return mapping, cost, _solve(objective, in_units(first, accelerator, objective), second, visited, started)
+    units = (in_units(first, accelerator, objective), second)
+    return mapping, cost, Solve.of_all(objective, units, visited=visited, seconds=perf_counter() - started)
 
 
 def legal_mappings(
@@ -107,18 +108,3 @@ def _tiles(nest: ArrayNest, dim: int) -> Iterator[Tile]:
         tile = Tile(**dict(zip(Tile.__dataclass_fields__, sizes, strict=True)))
         if channel_tiles_are_blocks(nest, tile, dim):
             yield tile
-
-
-def _solve(minimised: Objective, objective: float, tie_objective: int, visited: int, started: float) -> Solve:
-    return Solve(
-        solver="exhaustive",
-        status="optimal",
-        minimised=minimised,
-        objective=objective,
-        bound=objective,
-        tie_objective=tie_objective,
-        tie_bound=tie_objective,
-        wall_seconds=perf_counter() - started,
-        branches=visited,
-        conflicts=0,
-    )

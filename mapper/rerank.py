@@ -1,4 +1,5 @@
-"""The last word belongs to the cycle engine: of several good mappings the one that simulates fastest.
+"""The last word belongs to the cycle engine: of several good mappings the one that simulates fastest, and of those as
+fast the one that moves least over the memory port.
 
 The analytical model that the integer program minimises is a lower bound; two that tie in it need not tie on the
 machine. Simulated are the integer program's answer, the heuristic's, and the few candidates that promise most by how
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +48,9 @@ LEAST_RANKED = 3
 
 CLOSE = 1.004
 """No more candidates once the best is this close to the integer program's bound."""
+
+EQUAL = 1.001
+"""Mappings whose cycles differ by no more are equally fast: the one that moves fewest bytes runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,34 +108,44 @@ def _spearman(trials: Sequence[Trial]) -> float | None:
 
 
 def fastest(layer: Layer, plan: Scheduled | None, accelerator: Accelerator) -> Simulated:
-    """Simulate the candidates of a layer that has a command stream; the integer program's own wins a tie.
+    """Simulate the candidates of a layer that has a command stream; what is chosen is not slower than the heuristic's.
 
     The heuristic's is left out where its analytical cycles, a lower bound of the simulated ones, are no fewer than what
     the integer program's mapping took and more than TRIES_CYCLES.
     """
     if plan is None:
         return Simulated(mapping=None, result=simulate(layer_programs(layer, None, accelerator), accelerator))
-    assert isinstance(layer.work, ArrayNest)
-    best = _result(layer, plan.mapping, accelerator)
-    mapping, trials = plan.mapping, [_trial(plan.mapping, plan.cost.cycles, best)]
-    heuristic_cycles = best.cycles if plan.heuristic_mapping == plan.mapping else None
-    if plan.heuristic_mapping not in (None, plan.mapping) and plan.heuristic_cost is not None:
-        other, bound = plan.heuristic_mapping, plan.heuristic_cost.cycles
-        if bound < best.cycles or bound <= TRIES_CYCLES:
-            result = _result(layer, other, accelerator)
-            heuristic_cycles = result.cycles
-            trials.append(_trial(other, bound, result))
-            if result.cycles < best.cycles:
-                best, mapping = result, other
-    if best.cycles > plan.cost.cycles * CLOSE:
-        for other in _most_promising(layer, layer.work, plan, accelerator, best.cycles):
-            result = _result(layer, other, accelerator)
-            trials.append(_trial(other, analytical(layer.work, other, accelerator).cycles, result))
-            if result.cycles < best.cycles:
-                best, mapping = result, other
-            if best.cycles <= plan.cost.cycles * CLOSE:
+    nest = layer.work
+    assert isinstance(nest, ArrayNest)
+    tried = {plan.mapping: _result(layer, plan.mapping, accelerator)}
+    best_cycles = tried[plan.mapping].cycles
+    if plan.heuristic_mapping is not None and plan.heuristic_cost is not None:
+        bound = plan.heuristic_cost.cycles
+        if plan.heuristic_mapping not in tried and (bound < best_cycles or bound <= TRIES_CYCLES):
+            tried[plan.heuristic_mapping] = _result(layer, plan.heuristic_mapping, accelerator)
+            best_cycles = min(best_cycles, tried[plan.heuristic_mapping].cycles)
+    if best_cycles > plan.cost.cycles * CLOSE:
+        for other in _most_promising(layer, nest, plan, accelerator, best_cycles):
+            tried[other] = _result(layer, other, accelerator)
+            best_cycles = min(best_cycles, tried[other].cycles)
+            if best_cycles <= plan.cost.cycles * CLOSE:
                 break
-    return Simulated(mapping=mapping, result=best, trials=tuple(trials), heuristic_cycles=heuristic_cycles)
+    costs = {mapping: analytical(nest, mapping, accelerator) for mapping in tried}
+    heuristic_cycles = tried[plan.heuristic_mapping].cycles if plan.heuristic_mapping in tried else None
+    limit = min(best_cycles * EQUAL, inf if heuristic_cycles is None else heuristic_cycles)
+    chosen = min(
+        (mapping for mapping, result in tried.items() if result.cycles <= limit),
+        key=lambda mapping: (costs[mapping].dram_bytes, tried[mapping].cycles),
+    )
+    return Simulated(
+        mapping=chosen,
+        result=tried[chosen],
+        trials=tuple(
+            Trial(mapping=mapping, analytical_cycles=costs[mapping].cycles, cycles=result.cycles)
+            for mapping, result in tried.items()
+        ),
+        heuristic_cycles=heuristic_cycles,
+    )
 
 
 def _most_promising(
@@ -178,10 +193,6 @@ def _rows_fed(program: Program) -> npt.NDArray[np.int64]:
     computes = (program.funct == isa.COMPUTE_PRELOADED) | (program.funct == isa.COMPUTE_ACCUMULATED)
     rows: npt.NDArray[np.int64] = np.where(computes, program.rs1 >> np.uint64(48), 0).astype(np.int64)
     return rows
-
-
-def _trial(mapping: Mapping, bound: float, result: Result) -> Trial:
-    return Trial(mapping=mapping, analytical_cycles=bound, cycles=result.cycles)
 
 
 def _result(layer: Layer, mapping: Mapping, accelerator: Accelerator) -> Result:

@@ -35,6 +35,23 @@ class Solve:
     conflicts: int
     note: str = ""
 
+    @staticmethod
+    def of_all(minimised: Objective, best: tuple[float, float], *, visited: int, seconds: float) -> Solve:
+        """Of a search that looked at everything: `best` is the least of the first and of the second objective."""
+        first, second = best
+        return Solve(
+            solver="exhaustive",
+            status="optimal",
+            minimised=minimised,
+            objective=first,
+            bound=first,
+            tie_objective=second,
+            tie_bound=second,
+            wall_seconds=seconds,
+            branches=visited,
+            conflicts=0,
+        )
+
     @property
     def gap(self) -> float:
         """Relative distance of the objective from its proven bound; 0 when proven."""

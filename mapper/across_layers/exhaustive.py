@@ -23,23 +23,11 @@ def network_exhaustive(problem: NetworkProblem, *, minimised: Objective = "laten
             best = choices
     if best is None:
         raise InfeasibleError("executions of the network", demand=1, capacity=0, unit="found")
-    first, second = key_of_all(best)
     in_effect = sorted(frozenset().union(*(choice.residences for choice in best)))
     return NetworkAnswer(
         choices=best,
         residences=tuple(problem.residences[number] for number in in_effect),
-        solve=Solve(
-            solver="exhaustive",
-            status="optimal",
-            minimised=minimised,
-            objective=first,
-            bound=first,
-            tie_objective=second,
-            tie_bound=second,
-            wall_seconds=perf_counter() - started,
-            branches=visited,
-            conflicts=0,
-        ),
+        solve=Solve.of_all(minimised, key_of_all(best), visited=visited, seconds=perf_counter() - started),
     )
 
 

@@ -37,17 +37,5 @@ def hierarchy_exhaustive(
             best = key, mapping, cost
     if best is None:
         raise InputError(f"nest {nest.name}", f"no mapping of it onto {hierarchy.name} fits", value=flow.name)
-    (first, second), mapping, cost = best
-    evidence = Solve(
-        solver="exhaustive",
-        status="optimal",
-        minimised=objective,
-        objective=first,
-        bound=first,
-        tie_objective=second,
-        tie_bound=second,
-        wall_seconds=perf_counter() - started,
-        branches=visited,
-        conflicts=0,
-    )
-    return mapping, cost, evidence
+    key, mapping, cost = best
+    return mapping, cost, Solve.of_all(objective, key, visited=visited, seconds=perf_counter() - started)

@@ -89,7 +89,7 @@ from simulator.cycle_level.state import (
 
 MOST_ANSWERS = 16
 """Pairs of one state and segment that are tried."""
-LEAST_LATER = 2
+LEAST_LATER = 1
 """Times that a segment must still come behind the one before it, for what comes of it to be worth noting."""
 TRIAL_CYCLES = 150
 """Simulated cycles that take as long as to look at a state: those skipped must be more, or it does not pay."""

@@ -100,9 +100,11 @@ def mixed(value, word):  # type: ignore[no-untyped-def]
 def number_of(known, words, n, kept, at, table, size, held):  # type: ignore[no-untyped-def]
     """The number of the `n` words from `words` on, which become number `held` if they are not known, unless that is
     below 0."""
-    value = np.int64(n)
-    for i in range(words, words + n):
-        value = mixed(value, known[i])
+    # Two at a time, as each word would otherwise wait for the one before it.
+    value, other = np.int64(n), np.int64(0)
+    for i in range(words, words + n - 1, 2):
+        value, other = mixed(value, known[i]), mixed(other, known[i + 1])
+    value = mixed(mixed(value, other), known[words + n - 1])
     place = value & (size - 1)
     while known[table + place]:
         number = known[table + place] - 1

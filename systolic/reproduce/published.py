@@ -31,7 +31,6 @@ class PublishedTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     bound: float | None = None
     bounds: dict[str, float] = {}
     less_is_better: bool = False
-    is_change: bool = False
     note: str = ""
     reasons: dict[str, str] = {}
 
@@ -107,7 +106,6 @@ def _row(table: PublishedTable, row: str, column: str, printed: str, ours: float
         ours=None if isinstance(ours, Missing) else float(ours),
         bound=None if missing else table.bound_of(column),
         less_is_better=table.less_is_better,
-        is_change=table.is_change,
         reason=ours.reason if isinstance(ours, Missing) else table.reasons.get(row, ""),
     )
 

@@ -63,8 +63,6 @@ def makers(request: ReproduceRequest) -> dict[str, Maker]:
         "memory-wall": memory_wall.growth,
         "memory-wall-points": memory_wall.growth,
         "i-bert": integer_functions.i_bert,
-        "mapping-space": mappings.mapping_space,
-        "fusion": mappings.fusion,
         "traffic": mappings.least_traffic,
         "jets": quantised_sizes.jets,
         "hawq-v3": quantised_sizes.hawq,

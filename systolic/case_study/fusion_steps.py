@@ -38,8 +38,8 @@ PAIRS = {
 SIMULATED_PAIRS = (("scores", 128), ("scores", 256), ("output", 128), ("output", 256), ("second", 256))
 """(name, accumulator in KiB)."""
 _DIVISIONS = (
-    "the division that ends each row takes the normaliser as long fused as apart (Normalizer.scala), which Timeloop's "
-    "model of it does not see"
+    "the division that ends each row takes the normaliser as long fused as apart (Normalizer.scala); their latency is "
+    "Timeloop's estimate"
 )
 _BANDWIDTH = (
     "on the edge: the weights are read again for each tile of 32 rows, and at our 8 bytes a cycle that just fills the "

@@ -19,8 +19,9 @@ ABOUT: Final = (
     "Rows marked * are gated: direction right and within 25 % of what was printed; of a change the factors are "
     "compared (-78 % stands for 0.22), so that -12 % is within the bound of -24 % though it is half of it. The others "
     "say why they differ or cannot be held to a bound.",
-    "The gain end to end depends on the host's kernels, of which nothing is printed: with exp and erf by polynomials, as "
-    "in the runtime of Gemmini's stack, it is near the printed one; with libm's it is half as much again. Both are shown.",
+    "The gain end to end depends on the host's kernels, of which nothing is printed: with exp and erf by polynomials, "
+    "as in the runtime of Gemmini's stack, it is near the printed one; with libm's it is half as much again. Both are "
+    "shown.",
     "The printed numbers of the first steps do not fit each other: shares that add up to 94 %; matmuls 1 % of the time "
     "in one place and 4 % in another; 36 % less latency where their figure 13 allows 24 %.",
     "Perplexity is not measured here. The pick of the search is theirs, table 9; the front stands over the number of "

@@ -5,12 +5,16 @@ from __future__ import annotations
 import random
 from itertools import islice
 from typing import get_args
+from unittest.mock import patch
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from mapper.hierarchy import integer_program
+from mapper.hierarchy.descent import Found, Question
+from mapper.hierarchy.descent import found as found_mapping
 from mapper.hierarchy.integer_program import solve_on_hierarchy
 from mapper.hierarchy.objective import compared
 from mapper.hierarchy.space import legal_hierarchy_mappings
@@ -63,6 +67,31 @@ def test_found_is_the_exhaustive_optimum_and_no_bound_is_above_it(solver: Solver
         assert found.bound <= best * (1 + 1e-9)
 
     check()
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
+)
+@given(case=cases(), objective=st.sampled_from(OBJECTIVES), gap=st.sampled_from((0.05, 0.3)))
+def test_what_is_proven_by_asking_is_true_from_the_worst_mapping_on(
+    case: tuple[TensorNest, Hierarchy], objective: Objective, gap: float
+) -> None:
+    nest, machine = case
+    mappings = list(islice(legal_hierarchy_mappings(nest, machine, tiles="any"), MOST_MAPPINGS + 1))
+    assume(0 < len(mappings) <= MOST_MAPPINGS)
+    ranked = sorted(mappings, key=lambda each: compared(hierarchy_cost(nest, each, machine), objective))
+    best = compared(hierarchy_cost(nest, ranked[0], machine), objective)[0]
+
+    def worst(question: Question) -> Found | None:
+        return found_mapping(question, ranked[-1])
+
+    with patch.object(integer_program, "first_mapping", worst):
+        found = solve_on_hierarchy(nest, machine, objective=objective, gap=gap, time_limit_seconds=2.0)[2]
+    assert found.bound <= best * (1 + 1e-9)
+    assert best * (1 - 1e-9) <= found.objective
 
 
 LAYERS = {

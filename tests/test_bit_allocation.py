@@ -1,7 +1,6 @@
 """The allocation of bits: integer programs, dynamic programme and exhaustive search agree, exactly; published fixtures;
 budgets that cannot be met say what is missing."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise, product
@@ -14,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hls.allocation.allocate import SOLVERS, SolverName, allocate, minima
-from hls.allocation.costs import Product, between, bit_operations, layer_bops, model_size, table, with_budgets
+from hls.allocation.costs import Product, between, bit_operations, layer_bops, model_size, table
 from hls.allocation.exhaustive import exhaustive
 from hls.allocation.network import choices_for, quantisable
 from hls.allocation.pareto import ParetoPoint, front_by_dynamic_programme, front_by_programs, unlimited
 from hls.allocation.problem import Amount, Budget, BudgetError, Problem
 from model_ir.errors import InputError
+from tests.allocation_cases import hawq_style, with_activations
 from workloads import jet_tagger, resnet
 from workloads.catalogue import build
 
@@ -251,76 +251,19 @@ def test_front_by_programs_heeds_pairs_and_other_budgets(problem: Problem) -> No
     assert [(point.amount, point.objective) for point in front_by_programs(problem, "b0")] == best
 
 
-def hawq_style(seed: int, layers: int = 50, bits: tuple[int, ...] = (2, 4, 6, 8)) -> Problem:
-    """As large as HAWQ's: layers of random size, work and curvature, under budgets of size, BOPs and latency."""
-    generator = np.random.default_rng(seed)
-    names = [f"w{index}" for index in range(layers)]
-    choices = dict.fromkeys(names, bits)
-    counts = generator.integers(1_000, 2_000_000, layers)
-    macs = counts * generator.integers(1, 3_000, layers)
-    curvature = np.exp(generator.normal(0, 2, layers)) * np.sqrt(counts)
-
-    def random_table(
-        scale: "np.ndarray[tuple[int], np.dtype[np.float64]]", power: float
-    ) -> dict[str, dict[int, float]]:
-        noise = 1 + 0.2 * generator.random((layers, len(bits)))
-        return {
-            name: {b: float(scale[i] * b**power * noise[i, j]) for j, b in enumerate(bits)}
-            for i, name in enumerate(names)
-        }
-
-    omega = {
-        name: {b: float(curvature[i] * 4.0**-b * (1 + 0.1 * generator.random())) for b in bits}
-        for i, name in enumerate(names)
-    }
-    problem = Problem(choices=choices, objective=table("omega", "loss", omega))
-    bops = {name: {b: layer_bops(float(macs[i]), 100 + i, b, b) for b in bits} for i, name in enumerate(names)}
-    amounts = (
-        model_size(dict(zip(names, map(int, counts), strict=True)), choices),
-        table("bops", "bit operations", bops),
-        table("latency", "cycles", random_table(macs / 256.0, 0.7)),
-    )
-    limits = [Budget(amount=amount, limit=between(amount, choices, 0.5, 4, 6)) for amount in amounts]
-    return with_budgets(problem, *limits)
-
-
 @pytest.mark.parametrize("solver", NAMES)
-def test_fifty_layers_under_three_budgets_are_proven_optimal_within_a_second(solver: SolverName) -> None:
-    allocate(published(coupled=False), solver=solver)  # imports are not what is timed
+def test_fifty_layers_under_three_budgets_are_proven_optimal(solver: SolverName) -> None:
     for seed in range(3):
         problem = hawq_style(seed)
-        start = time.process_time()
         answer = allocate(problem, solver=solver)
-        assert time.process_time() - start < 1.0
         assert answer.status == "optimal"
         assert answer.gap < 1e-4
         assert all(answer.amounts[budget.amount.name] <= budget.limit * (1 + 1e-11) for budget in problem.budgets)
 
 
 def test_fifty_layers_with_activations_of_their_own_too() -> None:
-    """A hundred variables, BOPs and cycles that depend on both operands' bits, as quickly."""
-    weights = hawq_style(3)
-    layers = tuple(weights.choices)
-    bits = weights.choices[layers[0]]
-    choices = dict(weights.choices) | {f"a{index}": bits for index in range(len(layers))}
-    generator = np.random.default_rng(3)
-    curvature = np.exp(generator.normal(0, 2, len(layers)))
-    costs = {f"a{i}": {b: float(curvature[i] * 4.0**-b) for b in bits} for i in range(len(layers))}
-    work = generator.integers(1_000_000, 1_000_000_000, len(layers))
-    products = [
-        Product(activation=f"a{i}", weight=name, macs=int(work[i]), reduction=64 + i) for i, name in enumerate(layers)
-    ]
-    cycles = {
-        (f"a{i}", name): {(a, w): float(work[i]) / 256 * max(a, w) / 8 for a in bits for w in bits}
-        for i, name in enumerate(layers)
-    }
-    size = weights.budgets[0].amount
-    amounts = (size, bit_operations(products, choices), table("cycles", "cycles", {}, cycles))
-    objective = table("omega", "loss", {**weights.objective.singles, **costs})
-    limits = [Budget(amount=amount, limit=between(amount, choices, 0.4, 2, 8)) for amount in amounts]
-    start = time.process_time()
-    answer = allocate(Problem(choices=choices, objective=objective, budgets=tuple(limits)))
-    assert time.process_time() - start < 1.0
+    """A hundred variables, BOPs and cycles that depend on both operands' bits."""
+    answer = allocate(with_activations(3))
     assert answer.status == "optimal"
     assert answer.gap < 1e-6
     assert len(set(answer.bits.values())) > 2

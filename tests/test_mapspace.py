@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -111,11 +110,10 @@ def test_the_best_of_many_samples_is_no_better_than_the_optimum():
     assert sample_costs(nest, sample, TINY).cycles.min() == best
 
 
-def test_a_hundred_thousand_take_seconds():
-    nest, started = nest_of("512,768,3072"), time.process_time()
+def test_a_hundred_thousand_cost_what_each_costs_alone():
+    nest = nest_of("512,768,3072")
     sample = sample_mappings(nest, GEMMINI, 100_000)
     found = sample_costs(nest, sample, GEMMINI)
-    assert time.process_time() - started < 20
     for index in range(0, 100_000, 997):
         cost = analytical(nest, sample.mapping(index), GEMMINI)
         assert (cost.cycles, cost.energy_pj) == (found.cycles[index], found.energy_pj[index])

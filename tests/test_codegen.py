@@ -53,6 +53,18 @@ def test_values_equal_integer_numpy(data, nest, accelerator, seed):
         data.draw(st.sampled_from((1.0, 0.0078125, 0.0123))),
         data.draw(st.sampled_from(("none", "relu"))),
     )
+    check_values(nest, mapping, accelerator, seed, scale, activation)
+
+
+def test_lines_come_before_the_first_kernel_row_that_reads_them_where_sums_stay():
+    """An output line's first line of input is read before by an earlier output line, with its last kernel row."""
+    nest = matmul_nest(2, 1, 16, out_rows=8, in_rows=9, kernel_rows=2, in_columns=2, b_stride=1)
+    tile = replace(tiled(1, 1, 16).tile, out_rows=2, kernel_rows=2)
+    mapping = replace(tiled(1, 1, 16), dataflow="os", tile=tile)
+    check_values(nest, mapping, MACHINES[0], 0, 0.0078125, "none")
+
+
+def check_values(nest, mapping, accelerator, seed, scale, activation):
     image, addresses, (a, b, bias) = memory_of(nest, seed)
     program = emit(nest, mapping, accelerator, activation=activation, scale=scale, addresses=addresses)
     before = image.copy()

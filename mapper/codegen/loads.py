@@ -65,10 +65,13 @@ def _line_state(out_0, out_1, stride, tap_0, tap_1, dilation, pad, size, step, f
 
 
 @inner
-def _first_tap(line, out_count, stride, taps, dilation):  # type: ignore[no-untyped-def]
-    """First kernel position (of a tile's) that reads a layout line, and the first output line it does so for."""
-    for tap in range(taps):
-        rest = line - tap * dilation
+def _first_use(w, line, out_count, taps):  # type: ignore[no-untyped-def]
+    """Kernel row (of a tile's) and output line whose compute is the first to read a layout line of A: computes go
+    kernel row by kernel row where the weights stay, output line by output line where the sums do."""
+    stride = w.row_stride // w.row_step
+    for place in range(taps):
+        tap = place if w.weight_stationary else taps - 1 - place
+        rest = line - tap * w.row_dilation
         if rest >= 0 and rest % stride == 0 and rest // stride < out_count:
             return tap, rest // stride
     return taps - 1, 0
@@ -157,7 +160,7 @@ def a_loads(w, info, address, loads, count):  # type: ignore[no-untyped-def]
             if rows[row] == 0:
                 continue
             line = row - (info[ROW_0] * step_rows if whole else 0)
-            tap, out_row = _first_tap(max(line, 0), height, step_rows, tap_1 - tap_0, w.row_dilation)
+            tap, out_row = _first_use(w, max(line, 0), height, tap_1 - tap_0)
             taps, line = tap * (info[KCOL_1] - info[KCOL_0]), (image - info[IMAGE_0]) * height + out_row
             need = (taps, line * line_runs, ZERO)
             if w.joined:

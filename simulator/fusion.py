@@ -39,9 +39,6 @@ from simulator.energy import energy_pj
 from simulator.mapping import Mapping, buffers, ceil_div, copies, tile_counts
 from simulator.tile_sums import row_beats, row_requests
 
-FUSION_VERSION = 1
-"""Changes whenever a cost of this file or of its siblings changes."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tail:

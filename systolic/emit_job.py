@@ -15,6 +15,7 @@ from systolic.limits import MAX_SIMULATED_CYCLES
 from systolic.network import NetworkRequest
 from systolic.pipeline import LayerRun, Progress, layers_of, prepare, schedule, simulate_layers
 from systolic.recording import mapping_text, shape_text
+from systolic.text_file import write_text
 
 if TYPE_CHECKING:
     from model_ir.graph import Graph
@@ -62,9 +63,9 @@ def emit_job(request: EmitRequest, progress: Progress) -> tuple[Emitted, ...]:
         progress("emit", number, len(chosen))
         emitted.append(_emitted(run, runs, graph, machine, request.seed + SEEDS_A_LAYER * number))
     progress("emit", len(chosen), len(chosen))
-    _write(request.gemmini_c, c_file(_title(request, machine), emitted, machine))
+    write_text(request.gemmini_c, c_file(_title(request, machine), emitted, machine), problem="cannot be written")
     if request.host_header is not None:
-        _write(request.host_header, host_header())
+        write_text(request.host_header, host_header(), problem="cannot be written")
     return tuple(emitted)
 
 
@@ -102,11 +103,3 @@ def _title(request: EmitRequest, machine: Accelerator) -> tuple[str, ...]:
         "Inputs are drawn integers; weights and biases are the network's, quantised, where it has them, and drawn",
         "where a layer's comment says so. Expected outputs are integer numpy's, times the layer's output scale.",
     )
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(str(path), f"cannot be written: {error.strerror}") from error

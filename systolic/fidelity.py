@@ -17,6 +17,7 @@ from systolic.pipeline import Progress
 from systolic.replay_compare import compared
 from systolic.replay_job import ReplayRequest, replay_file
 from systolic.replay_run import replay_rows
+from systolic.text_file import write_text
 
 STREAMS = "command_streams.jsonl.gz"
 
@@ -47,10 +48,6 @@ def write_fidelity(
     rows = tuple(measured_rows(folder, workers=workers, progress=progress))
     picture = out.with_suffix(".svg")
     command = "systolic fidelity ../shared/ground_truth --out docs/fidelity.md"
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        picture.write_text(scatter_svg(rows), encoding="utf-8")
-        out.write_text(fidelity_page(rows, command=command, picture=picture.name), encoding="utf-8")
-    except OSError as error:
-        raise InputError(str(out), f"cannot be written: {error.strerror or error}") from error
+    write_text(picture, scatter_svg(rows), problem="cannot be written")
+    write_text(out, fidelity_page(rows, command=command, picture=picture.name), problem="cannot be written")
     return rows

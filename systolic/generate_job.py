@@ -19,6 +19,7 @@ from simulator.generation.step import Cache
 from simulator.generation.sweep import MAX_POINTS, generate
 from simulator.rooflines.machines import find_machine
 from systolic.generate_options import diffusion, find_model, speculation
+from systolic.text_file import write_text
 
 MAX_REQUESTS = 4096
 """Points at which a whole request is added up token by token."""
@@ -83,15 +84,6 @@ def _check_size(settings: int, request: GenerateRequest) -> None:
         )
 
 
-def write_text(path: Path, text: str) -> None:
-    """Leave `text` at `path`, making its folder. Raises InputError where that cannot be."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(str(path), f"cannot be written: {error.strerror}") from error
-
-
 def _heard(setting: SpeechSetting, request: GenerateRequest) -> GenerationStudy:
     asked = {
         "--speculate": request.speculate,
@@ -140,4 +132,4 @@ def write_page(path: Path, studies: Sequence[GenerationStudy]) -> None:
     """Leave the page of `studies` at `path`. Raises InputError where that cannot be."""
     from reports.generation_page import render_generation
 
-    write_text(path, render_generation(studies))
+    write_text(path, render_generation(studies), problem="cannot be written")

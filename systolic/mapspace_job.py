@@ -23,6 +23,7 @@ from simulator.mapping import Mapping
 from systolic.layer_request import layer_of
 from systolic.network import NetworkRequest
 from systolic.recording import mapping_text, shape_text
+from systolic.text_file import file_name, write_text
 
 if TYPE_CHECKING:
     from mapper.lower import Layer
@@ -57,12 +58,11 @@ def mapspace_job(request: MapspaceRequest, progress: Progress) -> tuple[Path, tu
     )
     layers = [layer_of(one, machine) for one in wanted]
     studies = tuple(study_of(layer, machine, request, progress) for layer in layers)
-    page = request.out or Path("runs") / f"mapspace-{_file_name(request.layer.model)}-{machine.name}.html"
-    try:
-        page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text(render_mapspace(studies), encoding="utf-8")
-    except OSError as error:
-        raise InputError(str(page), f"cannot write the page: {error.strerror}") from error
+    page = (
+        request.out
+        or Path("runs") / f"mapspace-{file_name(request.layer.model, otherwise='layer')}-{machine.name}.html"
+    )
+    write_text(page, render_mapspace(studies))
     return page, studies
 
 
@@ -151,7 +151,3 @@ def _mark(name: str, mapping: Mapping, cost: Cost, evidence: str = "") -> Marked
         dram_bytes=cost.dram_bytes,
         evidence=evidence,
     )
-
-
-def _file_name(layer: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in layer).strip(".-") or "layer"

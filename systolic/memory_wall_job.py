@@ -12,8 +12,8 @@ from simulator.memory_wall.wall import Wall, memory_wall
 from simulator.rooflines.machine_file import load_machine, machine_names
 from simulator.rooflines.network import usable_format
 from systolic.network import NetworkRequest
-from systolic.page_file import write_text
 from systolic.roofline_job import RooflineRequest, roofline_job
+from systolic.text_file import write_text
 
 DEFAULT_NETWORKS = (
     NetworkRequest(model="bert-base", seq=512),

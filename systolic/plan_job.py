@@ -39,6 +39,7 @@ from systolic.network import NetworkRequest, load_network
 from systolic.pipeline import Progress, prepare
 from systolic.recording import mapping_text
 from systolic.schedule_cache import ScheduleCache
+from systolic.text_file import file_name, write_text
 
 NOTES = (
     "Latencies of layers add up: they run one after another. Every figure is the analytical model's, a lower bound of"
@@ -91,11 +92,7 @@ def plan_job(request: PlanRequest, progress: Progress) -> tuple[Path, PlanReport
     if request.memory_budget_bytes is not None:
         report = msgspec.structs.replace(report, budget=planned.budget(plan, request.memory_budget_bytes))
     page = request.out or Path("runs") / f"plan-{_file_name(request.network.model)}-{machine.name}.html"
-    try:
-        page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text(render_plan(report), encoding="utf-8")
-    except OSError as error:
-        raise InputError(str(page), f"cannot write the page: {error.strerror}") from error
+    write_text(page, render_plan(report))
     return page, report
 
 
@@ -283,4 +280,4 @@ def _evidence(solve: Solve) -> Evidence:
 
 def _file_name(model: str) -> str:
     name = Path(model).stem if Path(model).suffix in (".onnx", ".qonnx", ".pb") else model
-    return "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in name).strip(".-") or "network"
+    return file_name(name, otherwise="network")

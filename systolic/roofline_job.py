@@ -15,7 +15,7 @@ from simulator.rooflines.network import NetworkRoofline, roofline_of, usable_for
 from simulator.rooflines.operators import operators_of
 from simulator.rooflines.work import Operator
 from systolic.network import NetworkRequest, load_network
-from systolic.page_file import write_text
+from systolic.text_file import write_text
 
 DEFAULT_MACHINES = ("gemmini", "jetson-orin", "t4", "a100", "h100")
 

@@ -18,9 +18,6 @@ from mapper.across_layers.problem import MEMORIES, Choice, NetworkAnswer, Networ
 from mapper.solve import Objective, Solve
 from model_ir.errors import InfeasibleError, InputError
 
-NETWORK_PROGRAM_VERSION = 1
-"""To be raised when the same question may get another of several equally good answers."""
-
 
 def solve_network(
     problem: NetworkProblem, *, minimised: Objective = "latency", time_limit_seconds: float = 60.0, workers: int = 2

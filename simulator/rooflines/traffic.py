@@ -29,7 +29,6 @@ FloatArray = npt.NDArray[np.float64]
 
 FEW_BLOCKS = 48
 """Numbers of blocks of columns that are tried one by one; above, steps of a sixteenth of an octave."""
-MOST_COLUMNS = 1 << 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -9,6 +9,7 @@ import typer
 
 from model_ir.errors import InputError
 from systolic.options import JsonOption
+from systolic.text_file import write_text
 
 ModelsArgument = Annotated[
     list[str] | None,
@@ -73,7 +74,7 @@ def generate(
     from typing import cast
 
     from simulator.generation.step import Cache, Keeps
-    from systolic.generate_job import GenerateRequest, generate_job, write_page, write_text
+    from systolic.generate_job import GenerateRequest, generate_job, write_page
     from systolic.ranges import whole_numbers
     from systolic.show import print_generated, print_models
 
@@ -99,7 +100,7 @@ def generate(
     if csv is not None:
         from reports.generation import studies_as_csv
 
-        write_text(csv, studies_as_csv(studies))
+        write_text(csv, studies_as_csv(studies), problem="cannot be written")
     if out is not None:
         write_page(out, studies)
     print_generated(studies, page=out, as_json=as_json)

@@ -26,6 +26,7 @@ from systolic.reproduce import (
 )
 from systolic.reproduce.case_study_rows import case_study_tables
 from systolic.reproduce.published import Ours, PublishedTable, beside, published_tables
+from systolic.text_file import write_text
 
 Maker = Callable[[PublishedTable], Ours]
 GROUND_TRUTH: Final = Path("../shared/ground_truth")
@@ -75,12 +76,8 @@ def reproduce_job(request: ReproduceRequest, progress: Progress) -> tuple[Path, 
     folder."""
     made = reproduced(request, progress)
     page = request.out / PAGE
-    try:
-        request.out.mkdir(parents=True, exist_ok=True)
-        page.write_text(render_reproduction(made), encoding="utf-8")
-        (request.out / RECORD).write_text(json.dumps(reproduction_record(made), indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(str(request.out), f"cannot write the page: {error.strerror}") from error
+    write_text(page, render_reproduction(made))
+    write_text(request.out / RECORD, json.dumps(reproduction_record(made), indent=1) + "\n")
     return page, made
 
 

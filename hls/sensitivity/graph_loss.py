@@ -24,6 +24,7 @@ from model_ir.op import Op
 from model_ir.ops.elementwise import Binary, Unary
 from model_ir.ops.normalisation import Softmax
 from model_ir.ops.quantisation import BipolarQuant, Quant, QuantizeLinear, Trunc
+from model_ir.passes.logits import without_unread
 
 Loss = Callable[[Mapping[str, Any], Any], Any]
 """(graph outputs by name, labels) -> scalar, in jax.numpy."""
@@ -101,18 +102,8 @@ def _with_cross_entropy(graph: Graph, data: Data) -> tuple[Graph, Loss]:
     if len(shape) < 2 or data.labels.shape[1:] != shape[1:-1]:
         raise InputError("labels", "do not fit the output", value=data.labels.shape, limit=("rows", *shape[1:-1]))
     check_classes(data.labels, shape[-1])
-    cut = _without_unread(replace(graph, outputs=(output,)))
+    cut = without_unread(replace(graph, outputs=(output,)))
     return cut, lambda outputs, labels: cross_entropy(next(iter(outputs.values())), labels)
-
-
-def _without_unread(graph: Graph) -> Graph:
-    """`graph` without operators that no output needs."""
-    needed, kept = set(graph.outputs), []
-    for op in reversed(graph.ops):
-        if needed & set(op.outputs):
-            kept.append(op)
-            needed |= set(op.inputs)
-    return replace(graph, ops=tuple(reversed(kept)))
 
 
 def _check_tensors(graph: Graph, names: tuple[str, ...]) -> None:

@@ -1,0 +1,1 @@
+"""From a trained network to verified firmware: the stages of `systolic firmware`."""

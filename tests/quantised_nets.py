@@ -1,0 +1,125 @@
+"""Small quantised networks in the agreed form, built by hand: every scale a power of two, weights and biases float
+constants behind their own Quant, sums exact in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from model_ir.builder import GraphBuilder
+from model_ir.graph import Graph
+from model_ir.ops.contraction import Conv, MatMul
+from model_ir.ops.elementwise import Binary, Unary
+from model_ir.ops.movement import Reshape
+from model_ir.ops.pooling import MaxPool
+from model_ir.ops.quantisation import Quant
+from model_ir.precision import Precision
+
+INPUT_BITS, INPUT_SCALE = 8, 2.0**-4
+
+
+@dataclass(kw_only=True)
+class QuantisedNet:
+    """A builder that knows each tensor's scale; layers choose output scales that make values spread over the grid."""
+
+    b: GraphBuilder
+    random: np.random.Generator
+    scales: dict[str, float] = field(default_factory=dict)
+
+    def quant(self, x: str, bits: int, scale: float, *, signed: bool = True, narrow: bool = False) -> str:
+        name = f"{x}.quant"
+        grid = {"scale": scale, "zero_point": 0.0, "bits": float(bits)}
+        for suffix, value in grid.items():
+            self.b.parameter(f"{x}.{suffix}", (), value=np.array(value, np.float32))
+        known = Precision(bits=bits, signed=signed, scale=scale)
+        self.b.apply(
+            Quant, x, *(f"{x}.{suffix}" for suffix in grid), name=name, signed=signed, narrow=narrow, precision=known
+        )
+        self.scales[name] = scale
+        return name
+
+    def weight(self, name: str, shape: Sequence[int], bits: int) -> str:
+        value = (self.random.standard_normal(shape) * 0.4).astype(np.float32)
+        self.b.parameter(name, tuple(shape), value=value)
+        return self.quant(name, bits, 2.0 ** (1 - bits), narrow=bits > 2)
+
+    def bias(self, name: str, size: int, scale: float) -> str:
+        self.b.parameter(name, (size,), value=(self.random.standard_normal(size) * 0.2).astype(np.float32))
+        return self.quant(name, 20, scale)
+
+    def dense(self, x: str, name: str, size: int, bits: int, *, fused: bool = False) -> str:
+        weight = self.weight(f"{name}.weight", (self.b.shape(x)[-1], size), bits)
+        bias = self.bias(f"{name}.bias", size, self.scales[x] * self.scales[weight])
+        if fused:
+            return self.b.apply(MatMul, x, weight, bias, name=name)
+        product = self.b.apply(MatMul, x, weight, name=f"{name}.product")
+        return self.b.apply(Binary, product, bias, name=name, function="add")
+
+    def conv(self, x: str, name: str, channels: int, bits: int, *, stride: int = 1, pad: int = 1) -> str:
+        weight = self.weight(f"{name}.weight", (channels, self.b.shape(x)[1], 3, 3), bits)
+        bias = self.bias(f"{name}.bias", channels, self.scales[x] * self.scales[weight])
+        return self.b.apply(Conv, x, weight, bias, name=name, strides=(stride,) * 2, pads=(pad,) * 4, dilations=(1, 1))
+
+    def relu(self, x: str, bits: int) -> str:
+        return self.quant(
+            self.b.apply(Unary, x, name=f"{x}.relu", function="relu"), bits, 2.0 ** (2 - bits), signed=False
+        )
+
+    def pool(self, x: str, name: str) -> str:
+        pooled = self.b.apply(MaxPool, x, name=name, kernel=(2, 2), strides=(2, 2), pads=(0,) * 4, dilations=(1, 1))
+        self.scales[pooled] = self.scales[x]
+        return pooled
+
+    def flat(self, x: str, name: str) -> str:
+        shape = self.b.shape(x)
+        flat = self.b.apply(Reshape, x, name=name, shape=(shape[0], int(np.prod(shape[1:]))))
+        self.scales[flat] = self.scales[x]
+        return flat
+
+
+def started(shape: Sequence[int], seed: int) -> tuple[QuantisedNet, str]:
+    net = QuantisedNet(b=GraphBuilder("net"), random=np.random.default_rng(seed))
+    return net, net.quant(net.b.input("x", tuple(shape)), INPUT_BITS, INPUT_SCALE)
+
+
+def dense_net(
+    widths: Sequence[int], bits: Sequence[int], *, batch: int = 1, seed: int = 0, fused: bool = False
+) -> Graph:
+    """A ReLU classifier; layer i has weights of bits[i] and, but for the last, activations of bits[i] + 1."""
+    net, x = started((batch, widths[0]), seed)
+    for index, (size, width) in enumerate(zip(widths[1:], bits, strict=True)):
+        x = net.dense(x, f"dense_{index}", size, width, fused=fused)
+        if index < len(widths) - 2:
+            x = net.relu(x, width + 1)
+    return net.b.finish(x)
+
+
+def conv_net(
+    bits: Sequence[int] = (4, 5, 6), *, image: int = 8, channels: Sequence[int] = (4, 6), batch: int = 1, seed: int = 0
+) -> Graph:
+    """Two convolutions, each ReLU and max-pool, then a dense layer to ten classes, on one-channel images."""
+    net, x = started((batch, 1, image, image), seed)
+    for index, (size, width) in enumerate(zip(channels, bits, strict=False)):
+        x = net.relu(net.conv(x, f"conv_{index}", size, width), width + 1)
+        x = net.pool(x, f"pool_{index}")
+    return net.b.finish(net.dense(net.flat(x, "flat"), "dense", 10, bits[-1]))
+
+
+def inputs_of(graph: Graph, samples: int, seed: int = 1) -> Any:
+    """Samples over the input's range and beyond it, not on its grid."""
+    (name,) = graph.inputs
+    random = np.random.default_rng(seed)
+    return (random.standard_normal((samples, *graph.tensors[name].shape[1:])) * 4).astype(np.float32)
+
+
+def rows_of(graph: Graph, inputs: Any) -> Any:
+    """What the graph's own executor computes, one batch of the graph's size after the other."""
+    from model_ir.graph import execute
+
+    (name,) = graph.inputs
+    batch = graph.tensors[name].shape[0]
+    parts = [execute(graph, {name: inputs[at : at + batch]})[graph.outputs[0]] for at in range(0, len(inputs), batch)]
+    return np.concatenate(parts)

@@ -13,8 +13,8 @@ import time
 
 import numpy as np
 
+from hls.data import Data
 from hls.layers import weights_of
-from hls.sensitivity.data import Data
 from hls.sensitivity.graph_loss import graph_surface
 from hls.sensitivity.trace import Stopping, hessian_traces
 from model_ir.graph import random_parameters

@@ -197,7 +197,7 @@ def _with_batch(network: NetworkRequest) -> NetworkRequest:
 
 def read_data(request: SensitivityRequest, graph: Graph) -> Any:
     """The rows that are used of an .npz with `y` (or `labels`) and each input under its name (or `X`, if it is one)."""
-    from hls.sensitivity.data import Data
+    from hls.data import Data
 
     where = str(request.data)
     try:

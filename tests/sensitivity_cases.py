@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
+from hls.data import Data
 from hls.parts import Part
-from hls.sensitivity.data import Data
 from hls.sensitivity.graph_loss import graph_surface
 from hls.sensitivity.surface import Surface
 from model_ir.builder import GraphBuilder

@@ -12,9 +12,9 @@ import numpy.typing as npt
 import pytest
 from sensitivity_cases import SHAPES, exact_block, quadratic, small_data, small_dense, symmetric
 
+from hls.data import Data
 from hls.layers import activations_of, weights_of
 from hls.parts import Part, group_parts, whole
-from hls.sensitivity.data import Data
 from hls.sensitivity.graph_loss import graph_surface
 from model_ir.builder import GraphBuilder
 from model_ir.errors import InputError

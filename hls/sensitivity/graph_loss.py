@@ -15,8 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
+from hls.data import Data, batches_of, check_classes
 from hls.layers import activations_of, weights_of
-from hls.sensitivity.data import Data, batches_of, check_classes
+from hls.learning import cross_entropy
 from hls.sensitivity.surface import Surface
 from model_ir.errors import InputError
 from model_ir.graph import Graph, execute, verify
@@ -84,12 +85,6 @@ def graph_surface(
         values=values,
         varying=frozenset(activations),
     )
-
-
-def cross_entropy(logits: Any, labels: Any) -> Any:
-    """Mean over all rows of -log softmax(logits)[label], classes on the last axis."""
-    likelihood = jax.nn.log_softmax(logits, axis=-1)
-    return -jnp.mean(jnp.take_along_axis(likelihood, labels[..., None], axis=-1))
 
 
 def _with_cross_entropy(graph: Graph, data: Data) -> tuple[Graph, Loss]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from math import inf, isnan
 from typing import Any, Final, Literal
 
 import numpy as np
 
 from reports.generation import FloatArray, GenerationStudy, differing
+from reports.log_axis import MOST_TICKS, log_axis
 from reports.palette import OTHER, SERIES
 from reports.units import count, printable, shortened, si, times
 
@@ -17,8 +18,6 @@ Figure = dict[str, Any]
 
 MOST_SERIES: Final = len(SERIES)
 _MOST_BATCHES: Final = 6
-_LEAST_TICKS: Final = 3
-_MOST_TICKS: Final = 12
 _LEGEND: Final = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"}
 _KIND_COLOURS: Final = {
     "projections": "--blue",
@@ -44,7 +43,7 @@ def token_figure(studies: Sequence[GenerationStudy]) -> Figure:
         traces.append(_line(name, colour, study.found.contexts, values, study.fits[:, 0], hover))
     shown = [study.found.token_seconds[:, 0] for _, _, study in _series(studies)]
     across = _axis_of("context, tokens", studies, "contexts")
-    return _figure(traces, across, _log_axis("time of a token", shown, "s"))
+    return _figure(traces, across, log_axis("time of a token", shown, "s"))
 
 
 def throughput_figure(studies: Sequence[GenerationStudy]) -> Figure:
@@ -63,7 +62,7 @@ def throughput_figure(studies: Sequence[GenerationStudy]) -> Figure:
         if not isnan(crossing) and study.found.batches[0] <= crossing <= study.found.batches[-1]:
             traces.append(_diamond(name, colour, crossing, _between(study.found.batches, values, crossing)))
     rates_shown = [study.found.tokens_per_second[0] for _, _, study in _series(studies)]
-    return _figure(traces, _axis_of("batch, sequences", studies, "batches"), _log_axis("output tokens/s", rates_shown))
+    return _figure(traces, _axis_of("batch, sequences", studies, "batches"), log_axis("output tokens/s", rates_shown))
 
 
 def map_figure(study: GenerationStudy) -> Figure:
@@ -146,7 +145,7 @@ def memory_figure(study: GenerationStudy) -> Figure:
         label = f"{name}: {_bytes(found.memory.capacity_bytes)}"
         traces.append(_level(label, "--ink", "dot", found.contexts, capacity))
     shown = [total, [found.memory.weight_bytes]]
-    return _figure(traces, _axis_of("context, tokens", (study,), "contexts"), _log_axis("memory", shown, "B"))
+    return _figure(traces, _axis_of("context, tokens", (study,), "contexts"), log_axis("memory", shown, "B"))
 
 
 def kinds_figure(study: GenerationStudy) -> Figure:
@@ -277,25 +276,10 @@ def _figure(data: list[Figure], x: Figure, y: Figure) -> Figure:
 def _axis_of(title: str, studies: Sequence[GenerationStudy], axis: Literal["contexts", "batches"]) -> Figure:
     """A logarithmic axis of contexts or batches, ticked at those asked for where they are few."""
     values = sorted({float(value) for study in studies for value in getattr(study.found, axis)})
-    if len(values) > _MOST_TICKS:
-        return _log_axis(title, [values])
+    if len(values) > MOST_TICKS:
+        return log_axis(title, [values])
     ticks = {"tickvals": values, "ticktext": [count(value) for value in values]}
     return {"type": "log", "title": {"text": title}, "tickangle": 0, **ticks}
-
-
-def _log_axis(title: str, shown: Iterable[Any], unit: str = "") -> Figure:
-    """A logarithmic axis over the values shown, ticked at 1, 2 and 5 of every decade: at every digit where that is too
-    few, at whole decades where it is too many."""
-    values = np.concatenate([np.asarray(each, float).reshape(-1) for each in shown])
-    low, high = float(values.min()) / 1.3, float(values.max()) * 1.3
-    decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
-    for digits in ((1, 2, 5), (1,), tuple(range(1, 10))):
-        ticks = [digit * 10.0**decade for decade in decades for digit in digits]
-        ticks = [tick for tick in ticks if low <= tick <= high]
-        if _LEAST_TICKS <= len(ticks) <= _MOST_TICKS:
-            break
-    labels = [si(tick, unit) for tick in ticks]
-    return {"type": "log", "title": {"text": title}, "tickvals": ticks, "ticktext": labels}
 
 
 def _categories(title: str) -> Figure:

@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from hls.allocation.allocate import Allocation, SolverName, allocate
-from hls.allocation.costs import between, bit_operations, model_size, table
+from hls.allocation.costs import bit_operations, model_size, table
 from hls.allocation.network import Counting, choices_for, quantisable
 from hls.allocation.problem import Amount, Budget, Problem
 from mapper.highs import STDOUT_ASIDE
 from model_ir.errors import InputError
 from model_ir.graph import Graph, random_parameters
 from model_ir.passes.pipeline import run_passes
+from systolic.budgets import limit_of
+from systolic.labelled_data import labels_of, only_input, read_arrays, standardised
 from systolic.network import NetworkRequest, load_network
 from systolic.pipeline import Progress
 
@@ -200,16 +201,10 @@ def read_data(request: SensitivityRequest, graph: Graph) -> Any:
     from hls.data import Data
 
     where = str(request.data)
-    try:
-        with np.load(request.data, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, AttributeError) as error:
-        raise InputError(where, f"cannot be read as .npz: {error}") from error
-    labels = next((arrays[name] for name in ("y", "labels") if name in arrays), None)
-    if labels is None:
-        raise InputError(where, "has neither 'y' nor 'labels'", value=", ".join(arrays))
-    if len(graph.inputs) == 1 and "X" in arrays:
-        arrays.setdefault(graph.inputs[0], arrays["X"])
+    arrays = read_arrays(request.data)
+    labels = labels_of(request.data, arrays)
+    if len(graph.inputs) == 1:
+        arrays[graph.inputs[0]] = only_input(request.data, arrays, graph.inputs[0])
     size = (*graph.tensors[graph.inputs[0]].shape, 1)[0]
     rows = min(len(labels), max(DEFAULT_ROWS, size)) // size * size if request.rows is None else request.rows
     if not 0 < rows <= len(labels):
@@ -218,19 +213,9 @@ def read_data(request: SensitivityRequest, graph: Graph) -> Any:
     for name in graph.inputs:
         if name not in arrays:
             raise InputError(where, f"has no array for input {name!r}", value=", ".join(arrays))
-        inputs[name] = (_standardised(arrays[name]) if request.standardise else arrays[name])[:rows]
+        inputs[name] = (standardised(arrays[name]) if request.standardise else arrays[name])[:rows]
     integers = np.issubdtype(labels.dtype, np.integer)
     return Data(inputs=inputs, labels=(labels.astype(np.int32) if integers else labels)[:rows])
-
-
-def _standardised(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """Mean 0 and variance 1 of every feature over all rows; a feature that never changes becomes 0."""
-    if not np.issubdtype(values.dtype, np.floating):
-        raise InputError("--standardise", "is for inputs of floats", value=values.dtype)
-    wide = values.astype(np.float64)
-    spread = wide.std(axis=0)
-    result: npt.NDArray[np.float32] = ((wide - wide.mean(axis=0)) / np.where(spread > 0, spread, 1)).astype(np.float32)
-    return result
 
 
 def _budgets(request: BitsRequest, graph: Graph, choices: Mapping[str, tuple[int, ...]]) -> tuple[Budget, ...]:
@@ -246,16 +231,8 @@ def _budgets(request: BitsRequest, graph: Graph, choices: Mapping[str, tuple[int
     low, high = min(request.sensitivity.bits), max(request.sensitivity.bits)
     limits = {name: request.budgets.get(name, "inf") for name in names}
     return tuple(
-        Budget(amount=amount, limit=_limit(amount, choices, limits[amount.name], low, high)) for amount in amounts
+        Budget(amount=amount, limit=limit_of(amount, choices, limits[amount.name], low, high)) for amount in amounts
     )
-
-
-def _limit(amount: Amount, choices: Mapping[str, tuple[int, ...]], text: str, low: int, high: int) -> float:
-    try:
-        number = float(text.removesuffix("%"))
-    except ValueError as error:
-        raise InputError(f"--budget {amount.name}", "must be a number or a percentage", value=text) from error
-    return between(amount, choices, number / 100, low, high) if text.endswith("%") else number
 
 
 def read_table(path: Path) -> Amount:

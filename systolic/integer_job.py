@@ -28,7 +28,6 @@ Data = Mapping[str, Array]
 """Inputs by name, (samples, ...) each."""
 LABELS = "labels"
 """The array of a data file that is no input: the right class of every sample."""
-TRAINING_BATCH = 64
 TEST_BATCH = 200
 DEFAULT_CALIBRATED, DEFAULT_CHECKED = 400, 4
 LOGITS_RANK = 2
@@ -227,8 +226,10 @@ def _trained(workload: TrainableWorkload, request: IntegerRequest, progress: Pro
         if option != "batch":
             raise InputError(f"--{option}", f"{request.network.model} takes --batch only", value=given)
     task: Task = workload.load(request.jets)
+    if len(task.test_labels) < TEST_BATCH:
+        raise InputError("--jets", "too few jets to test on", value=len(task.test_labels), limit=TEST_BATCH)
     trained = train(
-        workload.build(batch=TRAINING_BATCH),
+        workload.build(batch=workload.batch),
         task.train_inputs,
         task.train_labels,
         Recipe(epochs=workload.epochs, learning_rate=workload.learning_rate, seed=request.seed),

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from jet_cases import write_jets
 from onnx_cases import INT64, Writer, save
 from typer.testing import CliRunner
 
@@ -128,5 +129,9 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
         )
     with pytest.raises(InputError, match="takes --batch only"):
         integer_job(IntegerRequest(network=NetworkRequest(model="digits-transformer", seq=4)), silent)
-    with pytest.raises(InputError, match="do not ship"):
-        integer_job(IntegerRequest(network=NetworkRequest(model="jet-transformer")), silent)
+    with pytest.raises(InputError, match="has no array 'pt'"):
+        integer_job(
+            IntegerRequest(network=NetworkRequest(model="jet-transformer"), jets=write_jets(tmp_path, pt=None)), silent
+        )
+    with pytest.raises(InputError, match="too few jets"):
+        integer_job(IntegerRequest(network=NetworkRequest(model="jet-transformer"), jets=write_jets(tmp_path)), silent)

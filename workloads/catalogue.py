@@ -16,6 +16,7 @@ from model_ir.graph import Graph
 from workloads import (
     bert,
     conformer,
+    digits_cnn,
     gpt2,
     jet_tagger,
     llama,
@@ -135,6 +136,7 @@ WORKLOADS: Mapping[str, Workload] = {
         partial(token_classifier.build, token_classifier.JETS),
         (BATCH,),
     ),
+    "digits-cnn": _row("small CNN for 8x8 digits, 3682", partial(digits_cnn.build, digits_cnn.DIGITS_CNN), (BATCH,)),
     "jet-tagger": _row("16-64-32-32-5 jet tagger, 4389", partial(jet_tagger.build, jet_tagger.JET_TAGGER), (BATCH,)),
 }
 

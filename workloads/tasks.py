@@ -14,97 +14,128 @@ import numpy.typing as npt
 
 from model_ir.errors import InputError
 from model_ir.graph import Graph
-from workloads import token_classifier
-from workloads.token_classifier import DIGITS, JETS
+from workloads import digits_cnn, jet_tagger, token_classifier
+from workloads.jets.jets_file import CLASSES, KINDS, SHIPPED, read_jets
+from workloads.labelled_data import check_finite, check_labels, check_shape, read_arrays, split
 
-SPLIT_SEED = 0
-KINDS = 6
-"""Kinds of a jet's constituents: padding, charged hadron, neutral hadron, photon, electron, muon."""
-DIGITS_TEST = 600
-JETS_TEST = 10_000
+Array = npt.NDArray[Any]
+DIGITS_HELD = (600, 200)
+JETS_HELD = (10_000, 5_000)
+"""Samples for the test and for validation."""
+DIGITS = tuple("0123456789")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """`inputs` float32 (samples, ...) and `labels` (samples,) for training and, never seen there, for the test;
-    `classes` in words."""
+    """`inputs` float32 (samples, ...) and `labels` int32 (samples,), in three parts that share no sample: to train on,
+    to choose by (`validation`), and to report on (`test`); `classes` in words."""
 
     name: str
-    train_inputs: npt.NDArray[Any] = field(repr=False)
-    train_labels: npt.NDArray[Any] = field(repr=False)
-    test_inputs: npt.NDArray[Any] = field(repr=False)
-    test_labels: npt.NDArray[Any] = field(repr=False)
+    train_inputs: Array = field(repr=False)
+    train_labels: Array = field(repr=False)
+    validation_inputs: Array = field(repr=False)
+    validation_labels: Array = field(repr=False)
+    test_inputs: Array = field(repr=False)
+    test_labels: Array = field(repr=False)
     classes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainableWorkload:
-    """A network with a task: `build(batch=...)` its graph, `load(path)` the data (path: where a data set that does not
-    ship lies), and what training takes."""
+    """A network with a task: `build(batch=...)` its graph from inputs to logits, `load(path)` the data (None: those
+    that ship), and what training takes."""
 
     build: Callable[..., Graph]
     load: Callable[[Path | None], Task]
     epochs: int
     learning_rate: float = 3e-3
+    batch: int = 64
 
 
 def load_digits(path: Path | None = None) -> Task:
-    """The 1797 digits of `workloads/data`, 600 of them for the test: (16, 4) pieces of 2x2 pixels from 0 to 1."""
-    source = path if path is not None else Path(str(files("workloads"))) / "data" / "digits.npz"
-    images, labels = _arrays(source, "images", "labels")
+    """The 1797 digits of `workloads/data`, 600 of them for the test and 200 to choose by: (16, 4) pieces of 2x2 pixels
+    from 0 to 1."""
+    images, labels = _digits(path)
     pieces = images.reshape(-1, 4, 2, 4, 2).transpose(0, 1, 3, 2, 4).reshape(-1, 16, 4)
-    return _split("digits", (pieces / 16).astype(np.float32), labels, DIGITS_TEST, tuple("0123456789"))
+    return _split("digits", pieces, labels, DIGITS, DIGITS_HELD)
+
+
+def load_digit_images(path: Path | None = None) -> Task:
+    """The same digits in the same parts as images (1, 8, 8) from 0 to 1."""
+    images, labels = _digits(path)
+    return _split("digits", images[:, None], labels, DIGITS, DIGITS_HELD)
 
 
 def load_jets(path: Path | None = None) -> Task:
-    """50 000 jets by their 32 leading constituents, 10 000 for the test: (32, 10) of the logarithm of the share of the
-    momentum, both distances to the axis and the logarithm of the whole one, and which of six kinds.
-
-    `path`: an npz file of `pt`, `deta`, `dphi` (jets, 32), `kind` (jets, 32, 0 for padding), `y` (jets). Raises
-    InputError without one.
-    """
-    if path is None:
-        raise InputError("jets", "do not ship: give the file of their constituents")
-    pt, deta, dphi, kind, labels = _arrays(path, "pt", "deta", "dphi", "kind", "y")
-    there = kind > 0
-    share = pt.astype(np.float32) / pt.astype(np.float32).sum(axis=1, keepdims=True)
+    """50 000 jets by their 32 leading constituents, 10 000 for the test and 5 000 to choose by: (32, 10) of the
+    logarithm of the share of the momentum, both distances to the axis and the logarithm of the whole one, and which of
+    six kinds."""
+    jets = read_jets(path or SHIPPED)
+    there = jets.kind > 0
+    share = jets.pt / jets.pt.sum(axis=1, keepdims=True)
     # Shares run from 1 to about e^-8, distances from 0.4, the jet's radius, to about e^-8.
     logarithm = np.where(there, 2 + np.log(np.maximum(share, 1e-6)) / 2, 0)
-    angles = [np.where(there, angle.astype(np.float32) * 5, 0) for angle in (deta, dphi)]
+    angles = [np.where(there, angle * 5, 0) for angle in (jets.deta, jets.dphi)]
     angles.append(np.where(there, 2 + np.log(np.hypot(angles[0], angles[1]) / 5 + 1e-4) / 2, 0))
-    one_hot = [kind == which for which in range(KINDS)]
-    inputs = np.stack([logarithm, *angles, *one_hot], axis=-1).astype(np.float32)
-    return _split("jets", inputs, labels, JETS_TEST, ("gluon", "quark", "top", "W", "Z"))
+    one_hot = [jets.kind == which for which in range(len(KINDS))]
+    return _split("jets", np.stack([logarithm, *angles, *one_hot], axis=-1), jets.labels, CLASSES, JETS_HELD)
+
+
+def load_jet_features(path: Path | None = None) -> Task:
+    """The same jets in the same parts by their 16 features, each with mean 0 and variance 1 over the training part."""
+    jets = read_jets(path or SHIPPED)
+    train, _, _ = split(len(jets.labels), *JETS_HELD)
+    learned = jets.features[train].astype(np.float64)
+    deviation = learned.std(axis=0)
+    if not deviation.all():
+        raise InputError(f"{path or SHIPPED}: features", "one is the same for all jets", value=int(deviation.argmin()))
+    return _split("jets", (jets.features - learned.mean(axis=0)) / deviation, jets.labels, CLASSES, JETS_HELD)
 
 
 TRAINABLE: Mapping[str, TrainableWorkload] = {
-    DIGITS.name: TrainableWorkload(build=partial(token_classifier.build, DIGITS), load=load_digits, epochs=60),
-    JETS.name: TrainableWorkload(
-        build=partial(token_classifier.build, JETS), load=load_jets, epochs=6, learning_rate=8e-3
+    token_classifier.DIGITS.name: TrainableWorkload(
+        build=partial(token_classifier.build, token_classifier.DIGITS), load=load_digits, epochs=60
+    ),
+    token_classifier.JETS.name: TrainableWorkload(
+        build=partial(token_classifier.build, token_classifier.JETS), load=load_jets, epochs=6, learning_rate=8e-3
+    ),
+    jet_tagger.JET_TAGGER.name: TrainableWorkload(
+        build=partial(jet_tagger.build, jet_tagger.JET_TAGGER_LOGITS),
+        load=load_jet_features,
+        epochs=20,
+        batch=256,
+    ),
+    digits_cnn.DIGITS_CNN.name: TrainableWorkload(
+        build=partial(digits_cnn.build, digits_cnn.DIGITS_CNN), load=load_digit_images, epochs=60
     ),
 }
 """Networks of the catalogue that come with a task."""
 
 
-def _arrays(path: Path, *names: str) -> list[npt.NDArray[Any]]:
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            missing = [name for name in names if name not in stored]
-            if missing:
-                raise InputError(str(path), f"has no array {missing[0]!r}", limit=", ".join(names))
-            return [stored[name] for name in names]
-    except (OSError, ValueError) as error:
-        raise InputError(str(path), f"is no readable npz file: {error}") from error
+def _digits(path: Path | None) -> tuple[Array, Array]:
+    """Images (samples, 8, 8) from 0 to 1 and their labels."""
+    source = path if path is not None else Path(str(files("workloads"))) / "data" / "digits.npz"
+    stored = read_arrays(source)
+    for name in ("images", "labels"):
+        if name not in stored:
+            raise InputError(str(source), f"has no array {name!r}", limit="images, labels")
+    images, labels = stored["images"], stored["labels"]
+    check_labels(str(source), labels, 10)
+    check_shape(f"{source}: images", images, (len(labels), 8, 8))
+    check_finite(f"{source}: images", images)
+    return images / np.float32(16), labels
 
 
-def _split(name: str, inputs: npt.NDArray[Any], labels: npt.NDArray[Any], test: int, classes: tuple[str, ...]) -> Task:
-    order = np.random.default_rng(SPLIT_SEED).permutation(len(labels))
-    held, kept = order[:test], order[test:]
+def _split(name: str, inputs: Array, labels: Array, classes: tuple[str, ...], held: tuple[int, int]) -> Task:
+    numbers, right = inputs.astype(np.float32), labels.astype(np.int32)
+    train, validation, test = split(len(labels), *held)
     return Task(
         name=name,
-        train_inputs=inputs[kept],
-        train_labels=labels[kept].astype(np.int32),
-        test_inputs=inputs[held],
-        test_labels=labels[held].astype(np.int32),
+        train_inputs=numbers[train],
+        train_labels=right[train],
+        validation_inputs=numbers[validation],
+        validation_labels=right[validation],
+        test_inputs=numbers[test],
+        test_labels=right[test],
         classes=classes,
     )

@@ -26,7 +26,7 @@ def integer(
         typer.Option("--data", metavar="NPZ", help="The same for the test, with `labels` (samples)."),
     ] = None,
     jets: Annotated[
-        Path | None, typer.Option("--jets", metavar="NPZ", help="Jets' constituents, for jet-transformer.")
+        Path | None, typer.Option("--jets", metavar="NPZ", help="Jets of your own, instead of those that ship.")
     ] = None,
     method: Annotated[
         Method,
@@ -52,7 +52,7 @@ def integer(
 ) -> None:
     """Make a trained Transformer integer-only: what each operator costs, accuracy against float, the same as commands.
 
-    MODEL is an ONNX file with weights, or digits-transformer (whose data ship) or jet-transformer, trained first.
+    MODEL is an ONNX file with weights, or digits-transformer or jet-transformer, trained first on data that ship.
     """
     from systolic.integer_job import IntegerRequest, integer_job
     from systolic.integer_show import print_integer

@@ -1,7 +1,8 @@
 """The multiply-accumulate layers of a graph with the tensors whose precision they compute in.
 
-A layer's input precision is its producer's output precision: an operand that is only moved between its producer and
-the layer (reshaped, transposed, sliced) is named by the producer's output, so that all its readers share one name.
+A layer's input precision is its producer's output precision: an operand that is only moved or selected between its
+producer and the layer (reshaped, transposed, sliced, max-pooled) is named by the producer's output, so that all its
+readers share one name.
 No machine, no precision and no solver enter this file.
 """
 
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from model_ir.graph import Graph
 from model_ir.op import Op
 from model_ir.ops.contraction import Conv, ConvTranspose, MatMul
+from model_ir.ops.pooling import MaxPool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +39,7 @@ class Layer:
 
 def layers_of(graph: Graph) -> tuple[Layer, ...]:
     """The layers of `graph` in topological order; the first axis of its first input counts samples."""
-    sources = _sources(graph)
+    sources = sources_of(graph)
     samples = max(1, (*graph.tensors[graph.inputs[0]].shape, 1)[0])
     layers = []
     for op in graph.ops:
@@ -60,6 +62,16 @@ def layers_of(graph: Graph) -> tuple[Layer, ...]:
             )
         )
     return tuple(layer for layer in layers if layer.activations)
+
+
+def sources_of(graph: Graph) -> dict[str, str]:
+    """What each moved tensor is a rearrangement or selection of."""
+    sources: dict[str, str] = {}
+    for op in graph.ops:
+        present = [name for name in op.inputs if name]
+        if len(present) == 1 and (isinstance(op, MaxPool) or graph.nest_of(op).kind == "move"):
+            sources |= dict.fromkeys(op.outputs, sources.get(present[0], present[0]))
+    return sources
 
 
 def weights_of(graph: Graph) -> tuple[str, ...]:
@@ -89,13 +101,3 @@ def _output_axis(op: Op, rank: int) -> int:
         case Conv():
             return 0
     return 0
-
-
-def _sources(graph: Graph) -> dict[str, str]:
-    """What each moved tensor is a rearrangement of."""
-    sources: dict[str, str] = {}
-    for op in graph.ops:
-        present = [name for name in op.inputs if name]
-        if len(present) == 1 and graph.nest_of(op).kind == "move":
-            sources |= dict.fromkeys(op.outputs, sources.get(present[0], present[0]))
-    return sources

@@ -1,0 +1,1 @@
+"""From a quantised network to measured hardware without a vendor tool: RTL, its simulation, its synthesis."""

@@ -154,6 +154,8 @@ def bits_job(request: BitsRequest, progress: Progress) -> BitsReport:
     )
     with STDOUT_ASIDE:
         solved = allocate(problem, solver=request.solver, seconds=request.seconds)
+    if _estimates_luts(request):
+        notes = (*notes, _about_luts())
     return BitsReport(network=graph.name, measure=measure, problem=problem, allocation=solved, notes=notes)
 
 
@@ -221,9 +223,15 @@ def read_data(request: SensitivityRequest, graph: Graph) -> Any:
 def _budgets(request: BitsRequest, graph: Graph, choices: Mapping[str, tuple[int, ...]]) -> tuple[Budget, ...]:
     """Size, BOPs and the tables, with the limits that were asked."""
     counting: Counting = "unrolled" if request.unrolled else "positions"
-    found = quantisable(graph, groups=request.sensitivity.groups, counting=counting)
+    groups = request.sensitivity.groups
+    found = quantisable(graph, groups=groups, counting=counting)
     amounts = [model_size(found.elements, choices), bit_operations(found.products, choices)]
     amounts += [read_table(path) for path in request.tables]
+    if _estimates_luts(request):
+        from hls.resources.table import lut_table
+
+        drawn = random_parameters(graph, request.sensitivity.seed)
+        amounts.append(lut_table(graph, choices, parameters=drawn, groups=groups))
     names = [amount.name for amount in amounts]
     for name in request.budgets:
         if name not in names:
@@ -232,6 +240,21 @@ def _budgets(request: BitsRequest, graph: Graph, choices: Mapping[str, tuple[int
     limits = {name: request.budgets.get(name, "inf") for name in names}
     return tuple(
         Budget(amount=amount, limit=limit_of(amount, choices, limits[amount.name], low, high)) for amount in amounts
+    )
+
+
+def _estimates_luts(request: BitsRequest) -> bool:
+    """Whether LUTs are limited and no table says what they are."""
+    return "luts" in request.budgets and all(read_table(path).name != "luts" for path in request.tables)
+
+
+def _about_luts() -> str:
+    from hls.resources.calibration import CONFIDENCE, vivado
+
+    reach = vivado().area.reach
+    return (
+        f"luts: estimated for hls4ml's latency strategy, fully unrolled (model: {vivado().name}); "
+        f"a prediction is within a factor {reach:.2g} in {CONFIDENCE:.0%} of cases"
     )
 
 

@@ -74,6 +74,18 @@ def test_sensitivity_of_a_file(files: tuple[str, str]) -> None:
     assert "±" in shown.stdout
 
 
+def test_bits_under_a_budget_of_estimated_luts(files: tuple[str, str]) -> None:
+    model, data = files
+    command = ["bits", model, "--dim", "rows=8", "--data", data, "--bits", "2-8", "--measure", "squared-error"]
+    free, tight = (run(*command, "--budget", f"luts={limit}") for limit in ("100%", "40%"))
+    assert set(free["bits"].values()) == {8}
+    assert tight["amounts"]["luts"] <= tight["limits"]["luts"] < free["amounts"]["luts"]
+    assert tight["units"]["luts"] == "LUT"
+    assert tight["objective"] > free["objective"]
+    assert "factor" in tight["notes"][-1]
+    assert "luts" not in run(*command)["amounts"]
+
+
 def test_bits_of_a_file_under_several_budgets(files: tuple[str, str], tmp_path: Path) -> None:
     model, data = files
     cycles = {
@@ -119,7 +131,7 @@ def test_refusals(files: tuple[str, str], tmp_path: Path) -> None:
     refused(("sensitivity", *network, "--data", data, "--rows", "32"), "too few rows")
     refused(("sensitivity", *network, "--data", data, "--relative-error", "0"), "between 0 and 1")
     refused((*asked, "--budget", "size=1"), "minimum 18: needs 18 bytes, has 1 bytes", BudgetError)
-    refused((*asked, "--budget", "luts=1"), "no amount has this name.*size, bops")
+    refused((*asked, "--budget", "watts=1"), "no amount has this name.*size, bops")
     refused((*asked, "--budget", "size=half"), "a number or a percentage")
     refused((*asked, "--budget", "size"), "must be NAME=VALUE")
     refused((*asked, "--hold", "y=8"), "nothing has this name")

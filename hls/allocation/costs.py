@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import log2
 from typing import TypeVar
@@ -43,28 +43,47 @@ def bit_operations(
 ) -> Amount:
     """BOPs of all `products`. A variable that is not in `choices` has the bits of `fixed`. Raises InputError where it
     has neither, and for a share outside [0, 1]."""
+    for product in products:
+        if not 0 <= product.nonzero <= 1:
+            raise InputError(f"product with {product.weight!r}", "share of non-zero weights", value=product.nonzero)
+
+    def cost(product: Product, one: int, other: int) -> float:
+        return layer_bops(product.macs, product.reduction, one, other, product.nonzero)
+
+    return tabulated("bops", "bit operations", products, cost, choices, fixed=fixed)
+
+
+def tabulated(
+    name: str,
+    unit: str,
+    products: Sequence[Product],
+    cost: Callable[[Product, int, int], float],
+    choices: Mapping[str, Sequence[int]],
+    *,
+    fixed: Mapping[str, int] | None = None,
+) -> Amount:
+    """The sum over `products` of `cost` (product, activation bits, weight bits). A variable that is not in `choices`
+    has the bits of `fixed`. Raises InputError where it has neither."""
     singles: dict[str, dict[int, float]] = {}
     pairs: dict[tuple[str, str], dict[tuple[int, int], float]] = {}
     constant = 0.0
     for product in products:
-        if not 0 <= product.nonzero <= 1:
-            raise InputError(f"product with {product.weight!r}", "share of non-zero weights", value=product.nonzero)
-        cost = {
-            (one, other): layer_bops(product.macs, product.reduction, one, other, product.nonzero)
-            for one in _bits(product.activation, choices, fixed)
-            for other in _bits(product.weight, choices, fixed)
+        costs = {
+            (one, other): cost(product, one, other)
+            for one in _bits(name, product.activation, choices, fixed)
+            for other in _bits(name, product.weight, choices, fixed)
         }
-        free = [name for name in dict.fromkeys((product.activation, product.weight)) if name in choices]
+        free = [variable for variable in dict.fromkeys((product.activation, product.weight)) if variable in choices]
         if len(free) == 2:
-            _add(pairs.setdefault((product.activation, product.weight), {}), cost)
+            _add(pairs.setdefault((product.activation, product.weight), {}), costs)
         elif product.activation == product.weight and free:
-            _add(singles.setdefault(free[0], {}), {one: value for (one, other), value in cost.items() if one == other})
+            _add(singles.setdefault(free[0], {}), {one: value for (one, other), value in costs.items() if one == other})
         elif free:
             place = 0 if free[0] == product.activation else 1
-            _add(singles.setdefault(free[0], {}), {key[place]: value for key, value in cost.items()})
+            _add(singles.setdefault(free[0], {}), {key[place]: value for key, value in costs.items()})
         else:
-            constant += sum(cost.values())
-    return Amount(name="bops", unit="bit operations", singles=singles, pairs=pairs, constant=constant)
+            constant += sum(costs.values())
+    return Amount(name=name, unit=unit, singles=singles, pairs=pairs, constant=constant)
 
 
 def model_size(elements: Mapping[str, int], choices: Mapping[str, Sequence[int]]) -> Amount:
@@ -116,11 +135,13 @@ def _uniform(name: str, options: Sequence[int], bits: int) -> int:
     return bits
 
 
-def _bits(name: str, choices: Mapping[str, Sequence[int]], fixed: Mapping[str, int] | None) -> Sequence[int]:
+def _bits(
+    table: str, name: str, choices: Mapping[str, Sequence[int]], fixed: Mapping[str, int] | None
+) -> Sequence[int]:
     if name in choices:
         return choices[name]
     if fixed is None or name not in fixed:
-        raise InputError("bit operations", f"nothing says the bits of {name!r}")
+        raise InputError(f"table {table!r}", f"nothing says the bits of {name!r}")
     return (fixed[name],)
 
 

@@ -76,7 +76,9 @@ def bits(
     data: DataOption,
     budget: Annotated[
         list[str] | None,
-        typer.Option("--budget", metavar="NAME=LIMIT", help="size=BYTES, bops=N, a table's name; or 50%; repeatable."),
+        typer.Option(
+            "--budget", metavar="NAME=LIMIT", help="size=BYTES, bops=N, luts=N, a table's name; or 50%; repeatable."
+        ),
     ] = None,
     table: Annotated[
         list[Path] | None,

@@ -40,8 +40,9 @@ from model_ir.ops.normalisation import (
 )
 from model_ir.ops.pooling import ArgReduce, AveragePool, GlobalPool, MaxPool, Reduce
 from model_ir.ops.quantisation import BipolarQuant, DequantizeLinear, Quant, QuantizeLinear, Trunc
+from model_ir.ops.requantisation import DyadicRequantise
 from model_ir.ops.resampling import CumSum, DepthToSpace, Resize, SpaceToDepth, Trilu
-from model_ir.precision import FLOAT16, FLOAT32
+from model_ir.precision import FLOAT16, FLOAT32, Precision
 
 Array = npt.NDArray[Any]
 
@@ -174,6 +175,14 @@ OTHERS: tuple[Sample, ...] = (
     sample(QuantizeLinear, MATRIX, np.abs(normal((5,), 1)), np.zeros(5, np.int8), axis=-1, differentiable=False),
     sample(DequantizeLinear, integers((4, 5), -9, 9, dtype=np.int8), _scalar(0.5), differentiable=False),
     sample(Requantise, integers((4, 5), -9999, 9999, dtype=np.int32), factor=FACTOR, relu=True, differentiable=False),
+    sample(
+        DyadicRequantise,
+        integers((4, 5), -9999, 9999, dtype=np.int32),
+        integers((5,), 1 << 20, 1 << 30, dtype=np.int32),
+        shift=40,
+        precision=Precision(bits=6, signed=False, zero_point=31),
+        differentiable=False,
+    ),
     sample(IntegerAdd, BYTES, BYTES[:, :1], a_factor=FACTOR, factor=FACTOR, differentiable=False),
     sample(IntegerAdd, BYTES, BYTES[::-1], b_factor=FACTOR, differentiable=False),
     sample(ChannelMultiply, BYTES, BYTES[0], integers((5,), -999, 999, dtype=np.int32), differentiable=False),

@@ -195,6 +195,6 @@ def _finer(name: str, grid: Grid, scale: float) -> Grid:
     low, high = grid.limits(0)
     most = max(abs(int(low) - grid.zero_point[0]), abs(int(high) - grid.zero_point[0]))
     bits = ceil(log2(most * grid.scale[0] / scale + 1.5)) + 1
-    if bits > MOST_BITS:
-        raise InputError(f"addition of {name!r}", "scales too far apart", value=f"{bits} bits", limit=MOST_BITS)
+    if bits >= MOST_BITS:
+        raise InputError(f"addition of {name!r}", "scales too far apart", value=f"{bits} bits", limit=MOST_BITS - 1)
     return Grid(bits=bits, signed=True, scale=(scale,))

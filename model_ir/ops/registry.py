@@ -32,6 +32,7 @@ from model_ir.ops.normalisation import (
 )
 from model_ir.ops.pooling import ArgReduce, AveragePool, GlobalPool, MaxPool, Reduce
 from model_ir.ops.quantisation import BipolarQuant, DequantizeLinear, Quant, QuantizeLinear, Trunc
+from model_ir.ops.requantisation import DyadicRequantise
 from model_ir.ops.resampling import CumSum, DepthToSpace, Resize, SpaceToDepth, Trilu
 
 OPERATORS: tuple[type[Op], ...] = (
@@ -86,6 +87,7 @@ OPERATORS: tuple[type[Op], ...] = (
     QuantizeLinear,
     DequantizeLinear,
     Requantise,
+    DyadicRequantise,
     IntegerAdd,
     ChannelMultiply,
     IntegerGelu,

@@ -284,7 +284,7 @@ def test_inputs_that_do_not_fit_are_refused() -> None:
     x = data_for(mlp(), 8)
     for wrong, words in (
         (x[:, :5], "wrong shape"),
-        (x[:0], "wrong shape"),
+        (x[:0], "number of rows"),
         (np.where(x > 1, np.inf, x), "not finite"),
     ):
         with pytest.raises(InputError, match=words):

@@ -185,7 +185,7 @@ def test_what_does_not_fit_is_refused() -> None:
         with pytest.raises(InputError, match=words):
             calibrated(graph, data, changed)
     for wrong in (data[:, :5], data[:0], np.where(data > 2.5, np.nan, data), data[0]):
-        with pytest.raises(InputError, match="calibration data"):
+        with pytest.raises(InputError, match="data 'x'"):
             calibrated(graph, wrong, bits)
     unknown = replace(graph, constants={k: v for k, v in graph.constants.items() if k != "dense_1.w"})
     with pytest.raises(InputError, match=r"dense_1\.w.*no value"):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hls.data import batch_of, check_inputs
 from hls.layers import output_axis, weights_of
 from hls.quantise.clip import Width, affine_fit, symmetric_fit
 from hls.quantise.grid import Grid
@@ -91,12 +92,9 @@ def activation_samples(graph: Graph, inputs: Array, names: tuple[str, ...]) -> d
     (name, *others) = graph.inputs
     if others:
         raise InputError(graph.origin or graph.name, "calibration takes a network of one input", value=graph.inputs)
-    shape = graph.tensors[name].shape
-    if inputs.ndim != len(shape) or inputs.shape[1:] != shape[1:] or not len(inputs):
-        raise InputError("calibration data", "wrong shape", value=inputs.shape, limit=("rows", *shape[1:]))
-    _finite("calibration data", inputs)
+    check_inputs(graph, {name: inputs})
     collected: dict[str, list[Array]] = {tensor: [] for tensor in names}
-    per_row = {tensor: max(1, graph.tensors[tensor].elements // shape[0]) for tensor in names}
+    per_row = {tensor: max(1, graph.tensors[tensor].elements // batch_of(graph)) for tensor in names}
     for start in range(0, len(inputs), ROWS_AT_ONCE):
         batch = inputs[start : start + ROWS_AT_ONCE].astype(np.float32)
         execute(

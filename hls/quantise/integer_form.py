@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hls.data import batch_of, check_inputs
 from hls.quantise.grid import Grid
 from hls.quantise.integers import Conversion
 from hls.quantise.sums import SumBound, check_int32
@@ -76,23 +77,19 @@ def run(form: IntegerForm, inputs: Array) -> npt.NDArray[np.int64]:
 
 def stored_inputs(form: IntegerForm, inputs: Array) -> npt.NDArray[np.int64]:
     """The integers of float `inputs`, as the input's Quant rounds them in float32."""
-    if not np.isfinite(inputs).all():
-        row = int(np.argwhere(~np.isfinite(inputs))[0][0])
-        raise InputError("inputs", "have numbers that are not finite", value=f"first in row {row}")
+    check_inputs(form.graph, {form.graph.inputs[0]: inputs})
     return form.input_grid.stored(inputs.astype(np.float32)).astype(np.int64)
 
 
 def run_stored(form: IntegerForm, stored: Array) -> npt.NDArray[np.int64]:
     """`run` on integers of the input's grid. Raises InputError for another shape or integers outside of the grid."""
     graph, (name,) = form.graph, form.graph.inputs
-    shape, precision = graph.tensors[name].shape, graph.tensors[name].precision
-    if stored.ndim != len(shape) or stored.shape[1:] != shape[1:] or not len(stored):
-        raise InputError("inputs", "wrong shape", value=stored.shape, limit=("rows", *shape[1:]))
+    check_inputs(graph, {name: stored})
     low, high = form.input_grid.limits(0)
     if stored.min() < low or stored.max() > high:
         raise InputError("inputs", "are outside of the grid", value=(stored.min(), stored.max()), limit=(low, high))
-    typed = stored.astype(storage_dtype(precision))
-    widest = max(tensor.elements for tensor in graph.tensors.values()) // shape[0]
+    typed = stored.astype(storage_dtype(graph.tensors[name].precision))
+    widest = max(tensor.elements for tensor in graph.tensors.values()) // batch_of(graph)
     rows = max(1, ELEMENTS_AT_ONCE // max(1, widest))
     parts = [typed[start : start + rows] for start in range(0, len(typed), rows)]
     results = [

@@ -58,7 +58,7 @@ def mlp(
         name, bias = f"dense_{place}.weight", f"dense_{place}.bias"
         w = constant(b, name, drawn[name], of_weights[place], of_weights[place] - 1)
         fraction = of_weights[place] - 1 + of_activations[place] - (3 if place == 0 else 2)
-        c = constant(b, bias, drawn[bias], 20, fraction)
+        c = constant(b, bias, drawn[bias], fraction + 2, fraction)
         x = b.apply(MatMul, x, w, c, name=f"dense_{place}")
         if place < layers - 1:
             x = b.apply(Unary, x, name=f"dense_{place}.relu", function="relu")

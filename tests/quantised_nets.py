@@ -29,15 +29,20 @@ class QuantisedNet:
     random: np.random.Generator
     scales: dict[str, float] = field(default_factory=dict)
 
-    def quant(self, x: str, bits: int, scale: float, *, signed: bool = True, narrow: bool = False) -> str:
+    def quant(
+        self, x: str, bits: int, scale: float, *, signed: bool = True, narrow: bool = False, rounding: str = "ROUND"
+    ) -> str:
         name = f"{x}.quant"
         grid = {"scale": scale, "zero_point": 0.0, "bits": float(bits)}
         for suffix, value in grid.items():
             self.b.parameter(f"{x}.{suffix}", (), value=np.array(value, np.float32))
-        known = Precision(bits=bits, signed=signed, scale=scale)
-        self.b.apply(
-            Quant, x, *(f"{x}.{suffix}" for suffix in grid), name=name, signed=signed, narrow=narrow, precision=known
+        known = Precision(
+            bits=bits, signed=signed, scale=scale, rounding="floor" if rounding == "FLOOR" else "half_even"
         )
+        self.b.apply(
+            Quant, x, *(f"{x}.{suffix}" for suffix in grid), name=name, signed=signed, narrow=narrow,
+            rounding_mode=rounding, precision=known,
+        )  # fmt: skip
         self.scales[name] = scale
         return name
 
@@ -58,10 +63,26 @@ class QuantisedNet:
         product = self.b.apply(MatMul, x, weight, name=f"{name}.product")
         return self.b.apply(Binary, product, bias, name=name, function="add")
 
-    def conv(self, x: str, name: str, channels: int, bits: int, *, stride: int = 1, pad: int = 1) -> str:
-        weight = self.weight(f"{name}.weight", (channels, self.b.shape(x)[1], 3, 3), bits)
-        bias = self.bias(f"{name}.bias", channels, self.scales[x] * self.scales[weight])
-        return self.b.apply(Conv, x, weight, bias, name=name, strides=(stride,) * 2, pads=(pad,) * 4, dilations=(1, 1))
+    def conv(
+        self,
+        x: str,
+        name: str,
+        channels: int,
+        bits: int,
+        *,
+        strides: tuple[int, int] = (1, 1),
+        pads: tuple[int, ...] = (1, 1, 1, 1),
+        kernel: tuple[int, int] = (3, 3),
+        depthwise: bool = False,
+        bias: bool = True,
+    ) -> str:
+        inputs = self.b.shape(x)[1]
+        weight = self.weight(f"{name}.weight", (channels, 1 if depthwise else inputs, *kernel), bits)
+        biases = [self.bias(f"{name}.bias", channels, self.scales[x] * self.scales[weight])] if bias else []
+        return self.b.apply(
+            Conv, x, weight, *biases, name=name, strides=strides, pads=pads, dilations=(1, 1),
+            group=inputs if depthwise else 1,
+        )  # fmt: skip
 
     def relu(self, x: str, bits: int) -> str:
         return self.quant(
@@ -108,18 +129,23 @@ def conv_net(
     return net.b.finish(net.dense(net.flat(x, "flat"), "dense", 10, bits[-1]))
 
 
+def odd_net(*, depthwise: bool = True, batch: int = 1, seed: int = 0) -> Graph:
+    """What the others lack: unequal pads and strides, a depthwise convolution, a residual sum, a layer without bias, a
+    quantiser after a sum, one rounding down, scales above 1, a bias finer than its products, a quantised output."""
+    net, x = started((batch, 2, 6, 5), seed)
+    x = net.relu(net.conv(x, "wide", 3, 4, strides=(2, 1), pads=(1, 0, 0, 1), kernel=(3, 2)), 4)
+    side = net.quant(net.conv(x, "side", 3, 3, depthwise=depthwise, bias=False), 5, 2.0**-2)
+    total = net.b.apply(Binary, side, x, name="total", function="add")
+    x = net.flat(net.quant(total, 4, 2.0**-1), "flat")
+    weight = net.weight("deep.weight", (net.b.shape(x)[1], 4), 3)
+    product = net.b.apply(MatMul, x, weight, name="deep.product")
+    x = net.b.apply(Binary, net.bias("deep.bias", 4, 2.0**-9), product, name="deep", function="add")
+    x = net.quant(x, 4, 2.0**1, rounding="FLOOR")
+    return net.b.finish(net.quant(net.dense(x, "last", 3, 5), 6, 2.0**0))
+
+
 def inputs_of(graph: Graph, samples: int, seed: int = 1) -> Any:
     """Samples over the input's range and beyond it, not on its grid."""
     (name,) = graph.inputs
     random = np.random.default_rng(seed)
     return (random.standard_normal((samples, *graph.tensors[name].shape[1:])) * 4).astype(np.float32)
-
-
-def rows_of(graph: Graph, inputs: Any) -> Any:
-    """What the graph's own executor computes, one batch of the graph's size after the other."""
-    from model_ir.graph import execute
-
-    (name,) = graph.inputs
-    batch = graph.tensors[name].shape[0]
-    parts = [execute(graph, {name: inputs[at : at + batch]})[graph.outputs[0]] for at in range(0, len(inputs), batch)]
-    return np.concatenate(parts)

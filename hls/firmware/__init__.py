@@ -1,0 +1,1 @@
+"""Firmware of a quantised network: hls4ml projects with precisions from our graph, compiled, emulated and compared."""

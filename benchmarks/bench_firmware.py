@@ -1,4 +1,4 @@
-"""What every back end's firmware computes and how long it takes to make: `python -m benchmarks.bench_firmware [NAME ...]`.
+"""What every back end's firmware computes and how long it takes: `python -m benchmarks.bench_firmware [NAME ...]`.
 
 The jet tagger's sizes at mixed bits, a small CNN on 8x8 images and a network of everything else that is taken, on every
 back end (or those named) with io_parallel and io_stream: mismatches of 10 000 inputs, or what it says instead.

@@ -3,7 +3,8 @@
 `python -m benchmarks.bench_fusion`. Published: Kim et al., arXiv 2302.14017, section 5.5.2; scratchpad 256 KiB, int8
 in, int32 sums, 16x16 weight-stationary. Its memory bandwidth is not printed: ours is 8 bytes a cycle, and one column
 says what 5.3 make of it. "any rows" drops the restriction of Gemmini's library (tiles of whole DIM blocks of rows), and
-shows that the loss of the second feed-forward matmul comes from it at this bandwidth. "engine" runs the commands of
+shows that the loss of the second feed-forward matmul comes from it at this bandwidth. "survey" is the engine on the
+survey's own assumptions (systolic.case_study.survey_fusion). "engine" runs the commands of
 both ways cycle by cycle (without the bias, which the fused commands cannot prefetch), and the last column is the
 model's fused latency over the engine's.
 """
@@ -25,6 +26,8 @@ from simulator.accelerator_file import load_accelerator
 from simulator.array_nest import ArrayNest
 from simulator.engine import simulate
 from simulator.fusion import Tail
+from systolic.case_study.fusion_pairs import NAMES
+from systolic.case_study.survey_fusion import survey_pair
 from systolic.pipeline import layers_of
 from workloads.catalogue import build
 
@@ -44,7 +47,7 @@ def main() -> None:
     base = load_accelerator("survey-256-64")
     print(
         f"{'matmul':18} {'acc KiB':>7} {'published':>9} {'here':>7} {'any rows':>9} {'at 5.3 B/cycle':>15}"
-        f" {'engine':>8} {'model/engine':>13}"
+        f" {'engine':>8} {'model/engine':>13} {'survey':>8}"
     )
     for tokens, kib, first, second, published in CASES:
         layers = {layer.name: layer for layer in layers_of(build("bert-base", seq=tokens), base)}
@@ -60,7 +63,9 @@ def main() -> None:
             flush=True,
         )
         fused, apart, model = _on_engine(replace(work, bias=False), nest.function, _machine(base, kib, 2))
-        print(f" {100 * (fused / apart - 1):+6.1f} % {model / fused:13.3f}", flush=True)
+        pair = next(name for name, layers_of_pair in NAMES.items() if layers_of_pair == (first, second))
+        theirs = survey_pair(pair, tokens, kib).change
+        print(f" {100 * (fused / apart - 1):+6.1f} % {model / fused:13.3f} {100 * theirs:+6.1f} %", flush=True)
 
 
 def _on_engine(nest: ArrayNest, function: str, accelerator: Accelerator) -> tuple[int, int, float]:

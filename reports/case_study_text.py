@@ -19,6 +19,9 @@ ABOUT: Final = (
     "Rows marked * are gated: direction right and within 25 % of what was printed; of a change the factors are "
     "compared (-78 % stands for 0.22), so that -12 % is within the bound of -24 % though it is half of it. The others "
     "say why they differ or cannot be held to a bound.",
+    "Fusion and memories are shown twice: on our machine (DRAM of 7.5 to 8 B/cycle), and as far as the survey's own "
+    "assumptions are public, above all the 5.75 B/cycle of its laboratory's Gemmini for Timeloop "
+    "(ucb-bar/dosa, arch_cosa.yaml; docs/across-layers.md).",
     "The gain end to end depends on the host's kernels, of which nothing is printed: with exp and erf by polynomials, "
     "as in the runtime of Gemmini's stack, it is near the printed one; with libm's it is half as much again. Both are "
     "shown.",

@@ -22,10 +22,11 @@ from systolic.case_study.accelerator_steps import (
 from systolic.case_study.architectures import block_costs, layer_sizes
 from systolic.case_study.encoder import BERT_BASE_512, EncoderSizes, run_integer, run_matmuls
 from systolic.case_study.host import host_cycles, host_elements
-from systolic.case_study.machines import survey_machine
+from systolic.case_study.machines import survey_dram_bytes_per_cycle, survey_machine
 from systolic.case_study.search_steps import Simulated, gains, search, simulate_architecture
 from systolic.case_study.study import CaseStudyRequest, case_study
 
+AT = survey_dram_bytes_per_cycle()
 SMALL = EncoderSizes(layers=2, tokens=64, features=128, heads=2, hidden=256)
 
 
@@ -33,6 +34,10 @@ SMALL = EncoderSizes(layers=2, tokens=64, features=128, heads=2, hidden=256)
 def runs() -> AcceleratorRuns:
     return AcceleratorRuns(
         matmuls={sizes: run_matmuls(BERT_BASE_512, survey_machine(*sizes), wide=True) for sizes in (START, REBALANCED)},
+        slower={
+            sizes: run_matmuls(BERT_BASE_512, survey_machine(*sizes, dram_bytes_per_cycle=AT), wide=True)
+            for sizes in (START, REBALANCED)
+        },
         integer=run_integer(BERT_BASE_512, survey_machine(*REBALANCED, units=True)),
     )
 
@@ -89,6 +94,15 @@ def test_the_integer_units_are_never_slower_than_the_host() -> None:
         alone = baseline_breakdown(run_matmuls(sizes, machine, wide=True))
         together = integer_breakdown(run_integer(sizes, survey_machine(64, 64, units=True)))
         assert together.cycles < alone.cycles
+
+
+def test_less_bandwidth_is_never_faster() -> None:
+    """And the survey's laboratory's lies between the SoC's own and half of it."""
+    half, theirs, own = (
+        run_matmuls(SMALL, survey_machine(64, 64, dram_bytes_per_cycle=at), wide=True).matmul_cycles
+        for at in (3.75, AT, None)
+    )
+    assert half > theirs > own
 
 
 def test_layers_add_up() -> None:

@@ -25,6 +25,7 @@ from simulator.memory_state import (
     M_ROW_HITS,
     M_ROW_MISSES,
     M_WRITTEN_BACK,
+    MOST_SPANS,
     later_run,
     new_memory,
 )
@@ -225,6 +226,18 @@ def test_faster_dram_or_more_misses_in_flight_never_make_a_stream_slower():
     assert (
         simulate(program, machine(dram_changes={"refresh_interval_cycles": 500, "refresh_cycles": 100})).cycles > whole
     )
+
+
+@pytest.mark.parametrize(("misses", "lines"), [(10, 3000), (64, 3000), (256, 1500)])
+def test_lines_that_go_out_faster_than_one_bank_takes_them_wait_for_it(misses, lines):
+    """Lines of one bank, each of another row: an activation each, however many are on their way."""
+    memory = machine(cache_changes={"misses_in_flight": misses}).memory
+    apart = memory.dram.banks * memory.dram.row_bytes // LINE
+    first, state = served([(0, apart * index, 4, True) for index in range(lines)], memory)
+    out = int(state[M_WRITTEN_BACK])
+    assert out == lines - memory.cache.ways
+    assert state[M_ROW_MISSES] == out
+    assert first[-1] >= (out - MOST_SPANS) * memory.dram.row_cycle_cycles
 
 
 @pytest.mark.parametrize(

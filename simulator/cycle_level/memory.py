@@ -19,7 +19,7 @@ from simulator.memory_state import (
     M_LATENCY, M_LINE, M_LINE_PARTS, M_LINK_SPANS, M_MISSED, M_MISSES, M_MISS_DONE, M_MISS_LINE, M_PATH, M_PER_BEAT,
     M_PRECHARGE, M_RANDOM, M_READ, M_REFRESH, M_REFRESH_INTERVAL, M_ROW_CYCLE, M_ROW_HITS, M_ROW_LINES, M_ROW_MISSES,
     M_SAME, M_SETS, M_SET_FREE, M_SPANS, M_TAG, M_USE, M_USED, M_VICTIM, M_WAYS, M_WRITE_LINK_FREE, M_WRITTEN_BACK,
-    NOTHING, PARTS, PAST, SPANS_SIZE,
+    MOST_SPANS, NOTHING, PARTS, PAST, SPANS_SIZE,
 )  # fmt: skip
 # isort: on
 
@@ -90,12 +90,16 @@ def _dram(memory, line, now, at):  # type: ignore[no-untyped-def]
 
 @compiled
 def _write_back(memory, line, now, at):  # type: ignore[no-untyped-def]
-    """Send `line` to DRAM from cycle `at` on; returns the cycle in which all of it has left the cache."""
+    """Send `line` to DRAM from cycle `at` on; returns the cycle in which its unit is free: all of it has left the cache
+    and, where lines go out so much faster than a bank takes them that the channel's list is full, is in DRAM."""
     sent = most(at * PARTS, memory[M_WRITE_LINK_FREE])
     memory[M_WRITE_LINK_FREE] = sent + memory[M_LINE_PARTS]
-    _dram(memory, line, now, (sent + PARTS - 1) // PARTS)
+    # What a unit does not hold yet adds to the list; every unit that is held has two lines in it at most.
+    full = memory[memory[M_DATA_SPANS]] >= MOST_SPANS - 2 * memory[M_MISSES] - 1
+    data = _dram(memory, line, now, (sent + PARTS - 1) // PARTS)
     memory[M_WRITTEN_BACK] += 1
-    return (memory[M_WRITE_LINK_FREE] + PARTS - 1) // PARTS
+    left = (memory[M_WRITE_LINK_FREE] + PARTS - 1) // PARTS
+    return most(left, data + memory[M_BURST]) if full else left
 
 
 @compiled

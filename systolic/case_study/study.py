@@ -22,8 +22,8 @@ from systolic.case_study.accelerator_steps import (
     integer_breakdown,
 )
 from systolic.case_study.encoder import BERT_BASE_512, EncoderRun, run_integer, run_matmuls
-from systolic.case_study.fusion_steps import SIMULATED_PAIRS, engine_pair, fusion_rows
-from systolic.case_study.machines import survey_machine
+from systolic.case_study.fusion_steps import fusion_jobs, fusion_rows
+from systolic.case_study.machines import survey_dram_bytes_per_cycle, survey_machine
 from systolic.case_study.mapping_steps import mapping_rows, studied
 from systolic.case_study.published import SEARCH_PICK, SEARCH_START, UTILISATION
 from systolic.case_study.search_steps import SMALLEST, SearchRuns, search, search_rows, simulate_architecture
@@ -60,8 +60,7 @@ def case_study(request: CaseStudyRequest, progress: Progress) -> CaseStudy:
         rows += accelerator_rows(runs)
         breakdowns += [baseline_breakdown(runs.matmuls[START]), integer_breakdown(runs.integer)]
     if "fusion" in request.steps:
-        fused = {pair: partial(engine_pair, *pair) for pair in SIMULATED_PAIRS}
-        rows += fusion_rows(dict(in_parallel(fused.items(), "fusion", request.workers, progress)))
+        rows += fusion_rows(dict(in_parallel(fusion_jobs().items(), "fusion", request.workers, progress)))
     if "mapping" in request.steps:
         layers = {spread.name: partial(_rows_of, spread) for spread in studied()}
         found = dict(in_parallel(layers.items(), "mapping", request.workers, progress))
@@ -91,18 +90,19 @@ def _rows_of(spread: PublishedSpread) -> list[CaseRow]:
 
 
 def _accelerator_runs(workers: int | None, progress: Progress) -> AcceleratorRuns:
-    """Matmuls under every pair of memories of figure 13, and all of the network with the units."""
+    """Matmuls under every pair of memories of figure 13 at either bandwidth, and all of the network with the units."""
 
-    def matmuls(sizes: tuple[int, int]) -> Callable[[], EncoderRun]:
-        return lambda: run_matmuls(BERT_BASE_512, survey_machine(*sizes), wide=True)
+    def matmuls(sizes: tuple[int, int], bandwidth: float | None) -> Callable[[], EncoderRun]:
+        return lambda: run_matmuls(BERT_BASE_512, survey_machine(*sizes, dram_bytes_per_cycle=bandwidth), wide=True)
 
     jobs: dict[Any, Callable[[], EncoderRun]] = {
         "units": lambda: run_integer(BERT_BASE_512, survey_machine(*REBALANCED, units=True))
     }
-    jobs |= {sizes: matmuls(sizes) for sizes in UTILISATION}
+    bandwidths = {"ours": None, "theirs": survey_dram_bytes_per_cycle()}
+    jobs |= {(way, sizes): matmuls(sizes, at) for way, at in bandwidths.items() for sizes in UTILISATION}
     done = dict(in_parallel(jobs.items(), "simulate", workers, progress))
-    integer = done.pop("units")
-    return AcceleratorRuns(matmuls={sizes: done[sizes] for sizes in UTILISATION}, integer=integer)
+    ours, theirs = ({sizes: done[way, sizes] for sizes in UTILISATION} for way in bandwidths)
+    return AcceleratorRuns(matmuls=ours, slower=theirs, integer=done["units"])
 
 
 def in_parallel(

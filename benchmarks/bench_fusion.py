@@ -4,9 +4,8 @@
 in, int32 sums, 16x16 weight-stationary. Its memory bandwidth is not printed: ours is 8 bytes a cycle, and one column
 says what 5.3 make of it. "any rows" drops the restriction of Gemmini's library (tiles of whole DIM blocks of rows), and
 shows that the loss of the second feed-forward matmul comes from it at this bandwidth. "survey" is the engine on the
-survey's own assumptions (systolic.case_study.survey_fusion). "engine" runs the commands of
-both ways cycle by cycle (without the bias, which the fused commands cannot prefetch), and the last column is the
-model's fused latency over the engine's.
+survey's own assumptions (systolic.case_study.survey_fusion). "engine" runs the commands of both ways cycle by cycle
+(without the bias, which the fused commands cannot prefetch); beside it the model's fused latency over the engine's.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def calibrated(graph: Graph, inputs: Array, bits: Mapping[str, int], scheme: Sch
     samples = activation_samples(graph, inputs, places.rounded)
     for name in places.rounded:
         if name in bits:
-            grids[name] = _activation_grid(samples[name], bits[name], scheme, nonnegative=_nonnegative(graph, name))
+            grids[name] = activation_grid(graph, name, samples[name], bits[name], scheme)
     for pair in places.additions:
         _add_operands(graph, pair, samples, scheme, grids)
     return grids
@@ -111,13 +111,15 @@ def _collector(collected: dict[str, list[Array]], totals: Mapping[str, int]) -> 
             flat = np.asarray(value, np.float64).ravel()
             step = max(1, ceil(totals[name] / SAMPLE_ELEMENTS))
             # An odd step visits every column of rows whose length is a power of two.
-            collected[name].append(np.concatenate((flat[:: step | 1], [flat.min(), flat.max()])))
+            thinned = flat[:: step | 1]
+            collected[name].append(flat if step == 1 else np.concatenate((thinned, [flat.min(), flat.max()])))
 
     return watch
 
 
-def _activation_grid(values: Array, bits: int, scheme: Scheme, *, nonnegative: bool) -> Grid:
-    unsigned = nonnegative or float(values.min()) >= 0
+def activation_grid(graph: Graph, name: str, values: Array, bits: int, scheme: Scheme) -> Grid:
+    """The grid of the activation `name` for `values` of it; unsigned behind ReLU and where no value is negative."""
+    unsigned = _nonnegative(graph, name) or float(values.min()) >= 0
     affine = scheme.affine_activations and not unsigned
     width = Width(bits=bits, signed=not unsigned and not affine)
     scale, zero = affine_fit(values, width, scheme) if affine else (symmetric_fit(values, width, scheme), 0)

@@ -13,6 +13,7 @@ from systolic.commands.fidelity import fidelity
 from systolic.commands.generate import generate
 from systolic.commands.hierarchies import hierarchies
 from systolic.commands.integer import integer
+from systolic.commands.jets import jets
 from systolic.commands.machines import machines
 from systolic.commands.map_layers import map_layers
 from systolic.commands.mapspace import mapspace
@@ -49,6 +50,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "fidelity": fidelity,
     "sensitivity": sensitivity,
     "bits": bits,
+    "jets": jets,
     "report": report,
     "reproduce": reproduce,
 }

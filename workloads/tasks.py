@@ -68,13 +68,12 @@ def load_digit_images(path: Path | None = None) -> Task:
 
 def load_jets(path: Path | None = None) -> Task:
     """50 000 jets by their 32 leading constituents, 10 000 for the test and 5 000 to choose by: (32, 10) of the
-    logarithm of the share of the momentum, both distances to the axis and the logarithm of the whole one, and which of
-    six kinds."""
+    logarithm of the momentum, both distances to the axis and the logarithm of the whole one, and which of six kinds."""
     jets = read_jets(path or SHIPPED)
     there = jets.kind > 0
-    share = jets.pt / jets.pt.sum(axis=1, keepdims=True)
-    # Shares run from 1 to about e^-8, distances from 0.4, the jet's radius, to about e^-8.
-    logarithm = np.where(there, 2 + np.log(np.maximum(share, 1e-6)) / 2, 0)
+    # Momenta run from 1 TeV down by about e^-8, distances from 0.4, the jet's radius, by as much. Momenta, not shares
+    # of the jet's: what tells W from Z is the mass.
+    logarithm = np.where(there, 2 + np.log(np.maximum(jets.pt / 1000, 1e-6)) / 2, 0)
     angles = [np.where(there, angle * 5, 0) for angle in (jets.deta, jets.dphi)]
     angles.append(np.where(there, 2 + np.log(np.hypot(angles[0], angles[1]) / 5 + 1e-4) / 2, 0))
     one_hot = [jets.kind == which for which in range(len(KINDS))]
@@ -94,10 +93,14 @@ def load_jet_features(path: Path | None = None) -> Task:
 
 TRAINABLE: Mapping[str, TrainableWorkload] = {
     token_classifier.DIGITS.name: TrainableWorkload(
-        build=partial(token_classifier.build, token_classifier.DIGITS), load=load_digits, epochs=60
+        build=partial(token_classifier.build, token_classifier.DIGITS), load=load_digits, epochs=100, batch=32
     ),
     token_classifier.JETS.name: TrainableWorkload(
-        build=partial(token_classifier.build, token_classifier.JETS), load=load_jets, epochs=6, learning_rate=8e-3
+        build=partial(token_classifier.build, token_classifier.JETS),
+        load=load_jets,
+        epochs=8,
+        learning_rate=5e-3,
+        batch=128,
     ),
     jet_tagger.JET_TAGGER.name: TrainableWorkload(
         build=partial(jet_tagger.build, jet_tagger.JET_TAGGER_LOGITS),
@@ -106,7 +109,11 @@ TRAINABLE: Mapping[str, TrainableWorkload] = {
         batch=256,
     ),
     digits_cnn.DIGITS_CNN.name: TrainableWorkload(
-        build=partial(digits_cnn.build, digits_cnn.DIGITS_CNN), load=load_digit_images, epochs=60
+        build=partial(digits_cnn.build, digits_cnn.DIGITS_CNN),
+        load=load_digit_images,
+        epochs=30,
+        learning_rate=1e-2,
+        batch=32,
     ),
 }
 """Networks of the catalogue that come with a task."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +45,9 @@ CLASSES = ("gluon", "quark", "top", "W", "Z")
 CONSTITUENTS = 32
 KINDS = ("padding", "charged hadron", "neutral hadron", "photon", "electron", "muon")
 SHIPPED = Path(str(files("workloads"))) / "data" / "jets.npz"
+FULL = ("features", "pt", "deta", "dphi", "kind", "labels")
+PACKED = ("features", "log_pt", "root_deta", "root_dphi", "kind", "labels")
+"""Arrays of both forms."""
 REPEATED, REPEATS = FEATURES.index("d2_a1_b1_mmdt"), FEATURES.index("d2_b1_mmdt")
 """D2 with both exponents equal is D2: the packed file holds it once."""
 
@@ -87,6 +90,12 @@ def read_jets(path: Path = SHIPPED) -> Jets:
     return jets
 
 
+def write_jets(file: IO[bytes], jets: Jets) -> None:
+    """The full file of `jets`."""
+    arrays = {name: getattr(jets, name) for name in FULL}
+    np.savez_compressed(file, **arrays)
+
+
 def packed(jets: Jets) -> dict[str, Array]:
     """The arrays of the packed file.
 
@@ -110,9 +119,7 @@ def packed(jets: Jets) -> dict[str, Array]:
 
 
 def _unpacked(path: Path, stored: Mapping[str, Array]) -> Jets:
-    features, log_pt, *angles, kind, labels = _named(
-        path, stored, "features", "log_pt", "root_deta", "root_dphi", "kind", "labels"
-    )
+    features, log_pt, *angles, kind, labels = _named(path, stored, PACKED)
     check_shape(f"{path}: features", features, (len(labels), len(FEATURES) - 1))
     distinct = features.astype(np.float32)
     deta, dphi = (
@@ -130,13 +137,13 @@ def _unpacked(path: Path, stored: Mapping[str, Array]) -> Jets:
 
 
 def _full(path: Path, stored: Mapping[str, Array]) -> Jets:
-    features, pt, deta, dphi, kind, labels = _named(path, stored, "features", "pt", "deta", "dphi", "kind", "labels")
+    features, pt, deta, dphi, kind, labels = _named(path, stored, FULL)
     numbers = (np.asarray(value, np.float32) for value in (features, pt, deta, dphi))
     features, pt, deta, dphi = numbers
     return Jets(features=features, pt=pt, deta=deta, dphi=dphi, kind=kind, labels=labels)
 
 
-def _named(path: Path, stored: Mapping[str, Array], *names: str) -> list[Array]:
+def _named(path: Path, stored: Mapping[str, Array], names: tuple[str, ...]) -> list[Array]:
     for name in names:
         if name not in stored:
             raise InputError(str(path), f"has no array {name!r}", limit=", ".join(names))

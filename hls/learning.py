@@ -48,12 +48,18 @@ class State:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Course:
     """What a run does: `epochs` over the data in batches of `batch` samples, `rates` the peak learning rate of each
-    value, `seed` the order of the samples."""
+    value, `seed` the order of the samples. The rate of a value that `ends` names runs through its course in that part
+    of all steps, and the value stays from then on."""
 
     epochs: int
     batch: int
     rates: Mapping[str, float]
     seed: int
+    ends: Mapping[str, float] = field(default_factory=dict)
+
+    def rate_of(self, name: str) -> tuple[float, float]:
+        """A value's peak, and the part of all steps in which its rate runs through its course."""
+        return self.rates[name], self.ends.get(name, 1.0)
 
 
 def started(values: Values) -> State:
@@ -74,10 +80,10 @@ def learn(
     """The run when all epochs of `course` are done, from `state` on.
 
     `inputs` (samples, ...) and `labels` (samples, ...), any order; a last incomplete batch of an epoch is left out.
-    Raises InputError where the loss stops being a finite number.
+    Raises InputError where the loss or a value stops being a finite number.
     """
-    peaks = sorted(set(course.rates.values()))
-    step = _step(loss, {name: peaks.index(rate) for name, rate in course.rates.items()})
+    kinds = sorted({course.rate_of(name) for name in course.rates})
+    step = _step(loss, {name: kinds.index(course.rate_of(name)) for name in course.rates})
     generator = np.random.default_rng(course.seed)
     batches = len(inputs) // course.batch
     orders = (generator.permutation(len(inputs)) for _ in range(course.epochs))
@@ -88,24 +94,28 @@ def learn(
         errors = []
         for place, chosen in enumerate(np.split(order[: batches * course.batch], batches)):
             done = epoch * batches + place
-            part = rate_part(done / (course.epochs * batches))
-            rates = np.array([peak * part for peak in peaks], np.float32)
+            part = done / (course.epochs * batches)
+            rates = np.array([peak * rate_part(part / end) for peak, end in kinds], np.float32)
             values, means, squares, error = step(
                 values, means, squares, inputs[chosen], labels[chosen], rates, float(done + 1)
             )
             errors.append(error)
         losses = (*losses, sum(float(error) for error in errors) / batches)
-        if not np.isfinite(losses[-1]):
-            raise InputError("training", f"diverged in epoch {epoch + 1}; lower the learning rate", value=max(peaks))
         state = State(values=_numpy(values), means=_numpy(means), squares=_numpy(squares), losses=losses)
+        # A quantiser clips what overflows, so that the loss alone need not show it.
+        if not (np.isfinite(losses[-1]) and all(np.isfinite(value).all() for value in state.values.values())):
+            peak = max(rate for rate, _ in kinds)
+            raise InputError("training", f"diverged in epoch {epoch + 1}; lower the learning rate", value=peak)
         if each_epoch is not None:
             each_epoch(state)
     return state
 
 
 def rate_part(done: float) -> float:
-    """The part of the peak learning rate when the part `done` of all steps is."""
-    return done / WARM_UP if done < WARM_UP else 0.5 * (1 + cos(pi * (done - WARM_UP) / (1 - WARM_UP)))
+    """The part of the peak learning rate when the part `done` of its course is; nothing after it."""
+    if done < WARM_UP:
+        return done / WARM_UP
+    return 0.5 * (1 + cos(pi * (min(done, 1.0) - WARM_UP) / (1 - WARM_UP)))
 
 
 def required_jax() -> Any:

@@ -1,0 +1,1 @@
+"""Retraining of quantised networks: straight-through gradients, learned clips, pruning masks."""

@@ -9,6 +9,7 @@ import typer
 from systolic.commands.accelerators import accelerators
 from systolic.commands.case_study import case_study
 from systolic.commands.emit import emit
+from systolic.commands.faults import faults
 from systolic.commands.fidelity import fidelity
 from systolic.commands.generate import generate
 from systolic.commands.hierarchies import hierarchies
@@ -51,6 +52,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "sensitivity": sensitivity,
     "bits": bits,
     "jets": jets,
+    "faults": faults,
     "report": report,
     "reproduce": reproduce,
 }

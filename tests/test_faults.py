@@ -160,7 +160,8 @@ def test_strides_dilations_and_groups_of_a_convolution() -> None:
     assert_equal_to_execution(graph, all_sites(stored_constants(graph)), rows=6)
 
 
-def test_layers_around_a_skipped_one_and_biases_added_apart() -> None:
+@pytest.mark.parametrize("bias_shape", [(4,), (1, 4)])  # one that joins its layer, one that is executed with all
+def test_layers_around_a_skipped_one_and_biases_added_apart(bias_shape: tuple[int, ...]) -> None:
     plain = mlp((4, 4, 3), weight_bits=4, activation_bits=5)
     by_name = {op.name: op for op in plain.ops}
     first, last = by_name["dense_0"], by_name["dense_1"]
@@ -170,13 +171,16 @@ def test_layers_around_a_skipped_one_and_biases_added_apart() -> None:
             ops.append(replace(op, inputs=op.inputs[:2], outputs=("sums",)))
             ops.append(Binary(name="biased", inputs=("sums", op.inputs[2]), outputs=op.outputs, function="add"))
             tensors["sums"] = Tensor(name="sums", shape=(4, 4))
+            for name in ("dense_0.bias", "dense_0.bias.quant"):
+                tensors[name] = Tensor(name=name, shape=bias_shape)
         elif op is last:  # the input skips the hidden layer
             ops.append(Binary(name="sum", inputs=(op.inputs[0], "features.quant"), outputs=("sum",), function="add"))
             tensors["sum"] = Tensor(name="sum", shape=(4, 4))
             ops.append(replace(op, inputs=("sum", *op.inputs[1:])))
         else:
             ops.append(op)
-    graph = replace(plain, ops=tuple(ops), tensors=tensors)
+    constants = {**plain.constants, "dense_0.bias": plain.constants["dense_0.bias"].reshape(bias_shape)}
+    graph = replace(plain, ops=tuple(ops), tensors=tensors, constants=constants)
     sites = all_sites(stored_constants(graph))
     chosen = np.flatnonzero((sites.constant != 1) | (sites.bit >= 5))
     assert_equal_to_execution(graph, sites.at(chosen), rows=7)

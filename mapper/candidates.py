@@ -16,10 +16,11 @@ import numpy.typing as npt
 
 from mapper.mapping_plans import UNITS, Plan
 from mapper.mapping_space import Space, space_of
+from mapper.tile_options import unseen
 from simulator.accelerator import Accelerator
 from simulator.analytical import bias_block, ramps, weight_blocks
 from simulator.array_nest import ArrayNest
-from simulator.mapping import Mapping, Tile, ceil_div
+from simulator.mapping import Mapping, ceil_div
 from simulator.tile_sums import IntArray
 
 FloatArray = npt.NDArray[np.float64]
@@ -45,21 +46,22 @@ class Candidate:
 
 def candidates(nest: ArrayNest, accelerator: Accelerator, best_cycles: float, count: int) -> tuple[Candidate, ...]:
     """Up to `count` mappings within LEFT_OUT of `best_cycles`, least expected cycles first; no two with the same loop
-    order, placements and tiles of channels and kernel."""
+    order, placements, tiles of channels and kernel, and packing."""
     found: dict[tuple[object, ...], Candidate] = {}
     for kernel in _kernels(nest):
         space = space_of(nest, accelerator, kernel, "latency", int(best_cycles * LEFT_OUT))
         for plan in space.plans:
             for candidate in _best_of_plan(space, plan, best_cycles * LEFT_OUT, count):
                 mapping = candidate.mapping
-                kind = (mapping.order, mapping.a_placement, mapping.b_placement, *_channels_and_kernel(mapping.tile))
+                kind = (mapping.order, mapping.a_placement, mapping.b_placement, *_channels_and_kernel(mapping))
                 if kind not in found or candidate.expected_cycles < found[kind].expected_cycles:
                     found[kind] = candidate
     return tuple(sorted(found.values(), key=lambda candidate: candidate.expected_cycles)[:count])
 
 
-def _channels_and_kernel(tile: Tile) -> tuple[int, ...]:
-    return tile.out_channels, tile.kernel_rows, tile.kernel_columns, tile.in_channels
+def _channels_and_kernel(mapping: Mapping) -> tuple[int, ...]:
+    tile = mapping.tile
+    return tile.out_channels, tile.kernel_rows, tile.kernel_columns, tile.in_channels, mapping.max_pixels_per_row
 
 
 def _kernels(nest: ArrayNest) -> tuple[tuple[int, int], ...]:
@@ -106,6 +108,14 @@ def _fits(space: Space, plan: Plan) -> npt.NDArray[np.bool_]:
     )
     if plan.mapping.a_placement == "whole":
         fits &= (pixels["ragged"] == 0)[:, None]
+    packed = plan.mapping.max_pixels_per_row
+    if packed > 1:
+        seen = pixels[unseen(plan.a_window, packed)] == 0
+        if plan.mapping.a_placement == "whole":
+            seen &= pixels["cuts_lines"] == 0
+        else:
+            seen &= pixels[f"a_rows_{plan.a_window}"] <= plan.a_limit
+        fits &= seen[:, None]
     return fits
 
 
@@ -120,14 +130,14 @@ def _expected_cycles(space: Space, plan: Plan, limit: float) -> FloatArray:
     returned = bias.beats * blocks + rows * channels["acknowledgements"][None, :]
     by_bandwidth = (a_beats + b_beats + returned) * beat_cycles
     by_latency = (a_requests + b_requests + bias.requests * blocks) * accelerator.memory.latency_cycles / in_flight
-    read = np.maximum(by_bandwidth, by_latency)
+    read = np.maximum(np.maximum(by_bandwidth, by_latency), _copy_cycles(space, plan))
     write = (rows * channels["write_cycles"])[None, :].astype(float)
     array = (
         pixels[f"ws_cycles_{plan.a_window}"]
         if plan.mapping.dataflow == "ws"
         else pixels[f"os_blocks_{plan.a_window}"] * accelerator.dim
     )
-    compute = (weight_blocks(nest, accelerator) * array)[:, None].astype(float)
+    compute = (weight_blocks(nest, plan.mapping, accelerator) * array)[:, None].astype(float)
     least = np.maximum(np.maximum(compute + ramp.before_compute, read) + ramp.after_compute, write + ramp.before_store)
 
     bias_loads = blocks * ceil_div(nest.out_channels, accelerator.dim) * nest.bias
@@ -148,6 +158,14 @@ def _traffic(space: Space, plan: Plan, unit: str) -> tuple[FloatArray, FloatArra
     return a * a_passes + plan.fixed_traffic[index], b * b_passes
 
 
+def _copy_cycles(space: Space, plan: Plan) -> FloatArray:
+    """Cycles in which packed pixels are written; 0 of others."""
+    pixels_per_row = plan.mapping.max_pixels_per_row
+    if pixels_per_row == 1:
+        return np.zeros((1, 1))
+    return _traffic(space, plan, "elements")[0] / space.nest.in_channels * pixels_per_row
+
+
 def _load_cycles(space: Space, plan: Plan) -> FloatArray:
     """Cycles of the loads of A and B, row by row: a row's requests are as wide as the DMA's, the last one narrower."""
     nest, accelerator, tile = space.nest, space.accelerator, plan.mapping.tile
@@ -156,7 +174,11 @@ def _load_cycles(space: Space, plan: Plan) -> FloatArray:
     a_row = (
         _by_size(nest.out_columns, columns, accelerator)[:, None] / nest.out_columns
         if nest.transpose_a
-        else _row_cycles(nest.in_channels, tile.in_channels, accelerator) / nest.in_channels
+        else max(
+            _row_cycles(nest.in_channels, tile.in_channels, accelerator),
+            plan.mapping.max_pixels_per_row if plan.mapping.max_pixels_per_row > 1 else 0,
+        )
+        / nest.in_channels
     )
     b_row = (
         _row_cycles(nest.in_channels, tile.in_channels, accelerator) / nest.in_channels
@@ -227,7 +249,8 @@ def _start(space: Space, plan: Plan) -> FloatArray:
     a = (a_bytes * memory.cycles_per_beat / beat_bytes)[:, None]
     b = (b_bytes * memory.cycles_per_beat / beat_bytes)[None, :]
     blocks = channels["blocks"][None, :]
-    of_block = pixels["c_rows"][:, None] * positions * ceil_div(tile.in_channels, accelerator.dim)
+    packs = tile.kernel_rows * ceil_div(tile.kernel_columns, plan.mapping.max_pixels_per_row)
+    of_block = pixels["c_rows"][:, None] * packs * ceil_div(tile.in_channels, accelerator.dim)
     group = np.minimum(blocks, max(1, accelerator.dma.request_bytes // (accelerator.dim * each)))
     done = np.maximum(a + b, a + b * group / blocks + of_block * (blocks - 1))
     delay: FloatArray = np.maximum(done - of_block * blocks, 0.0)

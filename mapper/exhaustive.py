@@ -12,7 +12,7 @@ from mapper.heuristic import smallest_mapping
 from mapper.mapping_space import copies_for, spills_for
 from mapper.objective import Key, in_units, key_of
 from mapper.solve import Objective, Solve
-from model_ir.errors import InfeasibleError
+from model_ir.errors import InfeasibleError, InputError
 from simulator.accelerator import Accelerator
 from simulator.analytical import analytical
 from simulator.array_nest import ArrayNest
@@ -30,6 +30,7 @@ from simulator.mapping import (
     is_ragged,
     tile_counts,
 )
+from simulator.packing import most_pixels_per_row
 
 
 def exhaustive(
@@ -73,7 +74,9 @@ def _mappings_in_parts(
         counts = tile_counts(part, tile)
         if parts > 1 and min(counts.pixels, counts.channels) == 1:
             continue
-        for dataflow, (order, a_placement, b_placement) in product(dataflows(nest, accelerator), PLACEMENTS):
+        packings = range(1, min(most_pixels_per_row(nest, accelerator), tile.kernel_columns) + 1)
+        flows = dataflows(nest, accelerator)
+        for dataflow, (order, a_placement, b_placement), pixels in product(flows, PLACEMENTS, packings):
             mapping = Mapping(
                 dataflow=dataflow,
                 tile=tile,
@@ -84,12 +87,17 @@ def _mappings_in_parts(
                 b_copies=copies_at_most,
                 c_copies=copies_at_most,
                 reduction_parts=parts,
+                max_pixels_per_row=pixels,
             )
             if nest.transpose_a and a_placement == "whole" and is_ragged(nest, tile, accelerator.dim):
                 continue
             try:
                 check_legal(nest, mapping, accelerator)
             except InfeasibleError:
+                continue
+            except InputError:
+                if pixels == 1:
+                    raise
                 continue
             yield mapping
 

@@ -4,7 +4,8 @@
 Where the vocabularies differ: the library reloads an input for every outer iteration unless all its tiles fit two
 halves of the scratchpad (then "whole" here); a "tile" placement here also keeps a tile that the next iteration needs
 again, so the baseline is never made worse than the library. Channel tiles grown to a part of a DIM block go back to
-whole blocks, and the packed load of strided 1x1 convolutions does not exist here.
+whole blocks, and the packed load of strided 1x1 convolutions does not exist here. The library puts as many kernel
+columns into a row as fit; where the reservation station would not see that, the most that it does.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from model_ir.errors import InfeasibleError, InputError
 from simulator.accelerator import Accelerator, Dataflow
 from simulator.array_nest import ArrayNest
 from simulator.mapping import Mapping, Placement, Tile, ceil_div, check_legal, dataflows, input_extent, tile_counts
+from simulator.packing import most_pixels_per_row
 from simulator.tiling_search import CONV_LOOPS, Sizes, conv_tile, matmul_tile
 
 
@@ -25,6 +27,7 @@ def heuristic(nest: ArrayNest, accelerator: Accelerator) -> Mapping:
     counts = tile_counts(nest, tile)
     streamed = Mapping(dataflow=dataflow, tile=tile, order="pixels_outer", a_placement="tile", b_placement="tile")
     check_legal(nest, streamed, accelerator)
+    streamed = _packed(nest, streamed, accelerator)
     a_placement: Placement = "whole" if counts.pixels * counts.reduction <= 2 else "tile"
     b_placement: Placement = "whole" if counts.channels * counts.reduction <= 2 else "tile"
     for kept in (
@@ -35,6 +38,15 @@ def heuristic(nest: ArrayNest, accelerator: Accelerator) -> Mapping:
         if _fits(nest, kept, accelerator):
             return kept
     return streamed
+
+
+def _packed(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> Mapping:
+    """`mapping` with max_pixels_per_row of sp_tiled_conv, or the most below it that is legal."""
+    if nest.row_dilation > 1:
+        return mapping
+    most = min(most_pixels_per_row(nest, accelerator), mapping.tile.kernel_columns)
+    choices = (replace(mapping, max_pixels_per_row=pixels) for pixels in range(most, 1, -1))
+    return next((packed for packed in choices if _fits(nest, packed, accelerator)), mapping)
 
 
 def is_matmul(nest: ArrayNest) -> bool:

@@ -26,7 +26,7 @@ from simulator.array_nest import ArrayNest
 from simulator.cost import Cost
 from simulator.mapping import Mapping, check_legal
 
-PROGRAM_VERSION = 7
+PROGRAM_VERSION = 8
 """To be raised when the same question may get another of several equally good answers."""
 
 

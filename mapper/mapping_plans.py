@@ -1,8 +1,8 @@
 """Plans: everything of a mapping but its pixel tile and its output-channel tile, with what it makes of their numbers.
 
-A plan fixes dataflow, loop order, both placements, the tile of input channels, and whether pixels and output channels
-are cut at all. Under a fixed plan, on-chip rows and traffic are sums of products of one pixel number and one
-output-channel number.
+A plan fixes dataflow, loop order, both placements, the tile of input channels, how many kernel columns share a row,
+and whether pixels and output channels are cut at all. Under a fixed plan, on-chip rows and traffic are sums of products
+of one pixel number and one output-channel number.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from mapper.tile_options import (
     numbers_of_tile,
     out_channel_numbers,
     pixel_tile,
+    worthwhile_packings,
 )
 from simulator.accelerator import Accelerator, Dataflow
 from simulator.analytical import spill_stream
@@ -68,6 +69,8 @@ class Plan:
     spill_write_cycles: int
     """Cycles of the writer for partial sums; what they load is in `fixed_traffic`, their stores' bytes and
     acknowledgements too."""
+    a_limit: int
+    """Scratchpad rows of A's pixels in one buffer at most: packed ones stay in half of the memory."""
     updates: int
     """Times that an output-stationary array updates the accumulator; 0 of a weight-stationary one, which does so for
     every block of the reduction."""
@@ -101,10 +104,12 @@ def plans(
     """The plans under one kernel tile that no other plan matches or beats in every number: of the fastest dataflow, or
     of `every_dataflow` where more than cycles and traffic count; every operand with `copies_at_most`; with
     partial sums spilled where `spills`."""
-    groups: dict[tuple[bool, bool, Dataflow, Window], list[Plan]] = {}
+    groups: dict[tuple[bool, bool, Dataflow, Window, int], list[Plan]] = {}
     for plan in _all_plans(nest, accelerator, kernel, every_dataflow, copies_at_most, spills):
         if plan.fixed_rows <= accelerator.scratchpad_rows:
-            key = (plan.pixels_cut, plan.channels_cut, plan.mapping.dataflow, plan.a_window)
+            mapping = plan.mapping
+            cuts = plan.pixels_cut, plan.channels_cut
+            key = (*cuts, mapping.dataflow, plan.a_window, mapping.max_pixels_per_row)
             groups.setdefault(key, []).append(plan)
     kept: list[Plan] = []
     for group in groups.values():
@@ -168,6 +173,7 @@ def plan_of(
     a_traffic = tuple(nest.repeat_count * in_tile[f"a_{unit}"] for unit in UNITS)
     nothing = (0,) * len(UNITS)
     a_is_fixed = whole_a and not nest.transpose_a
+    guard = mapping.max_pixels_per_row - 1
     return Plan(
         mapping=mapping,
         pixels_cut=pixels_cut,
@@ -175,7 +181,9 @@ def plan_of(
         a_window="tile" if mapping.a_placement == "tile" and kernel_cut else "panel",
         a_rows=0 if whole_a else a_rows,
         b_rows=0 if whole_b else b_rows,
-        fixed_rows=whole_a * a_rows * wholes.pixels["a_rows_panel"] + whole_b * b_rows * wholes.out_channels["b_rows"],
+        fixed_rows=whole_a * a_rows * wholes.pixels["a_rows_panel"]
+        + whole_b * b_rows * wholes.out_channels["b_rows"]
+        + a_copies * guard,
         a_traffic=nothing if a_is_fixed else a_traffic,
         b_traffic=tuple(nest.repeat_count * positions * in_tile[f"b_{unit}"] for unit in UNITS),
         fixed_traffic=tuple(
@@ -187,6 +195,7 @@ def plan_of(
         b_reloaded=b_is_reloaded(counts, mapping),
         c_copies=c_copies,
         spill_write_cycles=0,
+        a_limit=accelerator.scratchpad_rows // (2 if guard else 1) - guard,
         updates=(mapping.dataflow == "os") * reduction_tiles,
     )
 
@@ -210,7 +219,8 @@ def _all_plans(
         part = replace(nest, in_channels=nest.in_channels // parts)
         in_sizes = in_channel_options(part, accelerator, every_dataflow=every_dataflow).sizes[:, 0].tolist()
         cuts = product((False, True), (False, True)) if parts == 1 else ((True, True),)
-        for cut, dataflow, placement, in_channels in product(cuts, worthwhile, PLACEMENTS, in_sizes):
+        packings = worthwhile_packings(nest, accelerator, kernel[1])
+        for cut, dataflow, placement, in_channels, pixels in product(cuts, worthwhile, PLACEMENTS, in_sizes, packings):
             order, a_placement, b_placement = placement
             mapping = Mapping(
                 dataflow=dataflow,
@@ -222,5 +232,8 @@ def _all_plans(
                 b_copies=copies_at_most,
                 c_copies=copies_at_most,
                 reduction_parts=parts,
+                max_pixels_per_row=pixels,
             )
-            yield plan_of(nest, accelerator, wholes, mapping, cut)
+            plan = plan_of(nest, accelerator, wholes, mapping, cut)
+            if a_placement != "whole" or wholes.pixels["a_rows_panel"] <= plan.a_limit or pixels == 1:
+                yield plan

@@ -16,9 +16,9 @@ import numpy.typing as npt
 
 from mapper.linear_program import Condition, Linear, LinearProgram, weighted_sum
 from mapper.mapping_plans import UNITS, Plan, plan_of, wholes_of
-from mapper.mapping_space import Space, ceiling_of, fixed_energy, reduction_blocks
-from mapper.tile_options import numbers_of_tile, out_channel_numbers
-from simulator.analytical import bias_block, ramps, weight_blocks
+from mapper.mapping_space import Space, ceiling_of, fixed_energy
+from mapper.tile_options import numbers_of_tile, out_channel_numbers, unseen
+from simulator.analytical import bias_block, ramps, reduction_blocks, weight_blocks
 from simulator.mapping import Mapping, in_parts, tile_counts
 from simulator.tile_sums import IntArray
 
@@ -121,15 +121,20 @@ class MappingProgram:
 
     def _link_cuts(self) -> None:
         """A plan says whether pixels and output channels are cut; a transposed A kept whole takes no ragged column
-        tiles."""
+        tiles, packed pixels only lines that are seen, and kept whole none that are cut."""
         for plan, literal in zip(self.space.plans, self.plan, strict=True):
             for cut, choice, options in (
                 (plan.pixels_cut, self.pixel, self.space.pixels),
                 (plan.channels_cut, self.channel, self.space.channels),
             ):
                 self._exclude(literal, choice, (options.columns["tiles"] > 1) != cut)
-            if plan.mapping.a_placement == "whole":
+            whole, pixels = plan.mapping.a_placement == "whole", plan.mapping.max_pixels_per_row
+            if whole:
                 self._exclude(literal, self.pixel, self.space.pixels.columns["ragged"] > 0)
+            if pixels > 1:
+                self._exclude(literal, self.pixel, self.space.pixels.columns[unseen(plan.a_window, pixels)] > 0)
+            if pixels > 1 and whole:
+                self._exclude(literal, self.pixel, self.space.pixels.columns["cuts_lines"] > 0)
 
     def _exclude(self, literal: int, choice: tuple[int, ...], wrong: npt.NDArray[np.bool_]) -> None:
         """`literal` goes with none of the `wrong` ones: of a choice at most one is made in any case."""
@@ -150,6 +155,8 @@ class MappingProgram:
     def _fit_scratchpad(self) -> None:
         for plan, literal in zip(self.space.plans, self.plan, strict=True):
             rows = plan.a_rows * self._pixel_number(f"a_rows_{plan.a_window}")
+            if plan.mapping.max_pixels_per_row > 1 and plan.a_rows:
+                self.linear.at_most(self._pixel_number(f"a_rows_{plan.a_window}"), plan.a_limit, [(literal, True)])
             rows += plan.b_rows * self._channel_number("b_rows")
             self.linear.at_most(rows, self.space.accelerator.scratchpad_rows - plan.fixed_rows, [(literal, True)])
 
@@ -163,12 +170,15 @@ class MappingProgram:
         read = cycles - ramp.after_compute
         for plan, literal, (beats, requests, _) in zip(self.space.plans, self.plan, traffic, strict=True):
             chosen = [(literal, True)]
-            compute = weight_blocks(nest, accelerator) * self._array_cycles(plan)
+            compute = weight_blocks(nest, plan.mapping, accelerator) * self._array_cycles(plan)
             self.linear.at_most(ramp.before_compute + compute + ramp.after_compute - cycles, 0, chosen)
             by_bandwidth = (beats + bias.beats * blocks + acknowledged) * memory.cycles_per_beat
             self.linear.at_most(by_bandwidth - read, 0, chosen)
             by_latency = (requests + bias.requests * blocks) * memory.latency_cycles
             self.linear.at_most(by_latency - dma.requests_in_flight * read, 0, chosen)
+            if plan.mapping.max_pixels_per_row > 1:
+                copied = plan.mapping.max_pixels_per_row * self._a_loads(plan, "elements")
+                self.linear.at_most(copied - nest.in_channels * read, 0, chosen)
         write = stored_rows * self._channel_number("write_cycles")
         if all(plan.mapping.reduction_parts == 1 for plan in self.space.plans):
             self.linear.at_most(ramp.before_store + write + ramp.after_store - cycles, 0)
@@ -199,17 +209,25 @@ class MappingProgram:
         for plan, literal, (_, _, elements) in zip(self.space.plans, self.plan, traffic, strict=True):
             stationary = plan.mapping.dataflow == "ws"
             passes = self._pixel_number("tiles" if stationary else f"os_blocks_{plan.a_window}")
-            updates = reduction_blocks(nest, accelerator) if stationary else plan.updates
+            updates = reduction_blocks(nest, plan.mapping, accelerator.dim) if stationary else plan.updates
             energy = parts.per_loaded_element * elements + parts.per_weight_pass * passes + bias
+            if plan.mapping.max_pixels_per_row > 1:
+                copies = (plan.mapping.max_pixels_per_row - 1) * parts.per_copied_element
+                energy += copies * self._a_loads(plan, "elements")
             energy += parts.fixed + parts.per_update * updates
             self.linear.at_most(energy - self.goals["energy"], 0, [(literal, True)])
 
     def _traffic(self, plan: Plan) -> Traffic:
         totals = []
         for index, unit in enumerate(UNITS):
-            a_name, b_name = f"a_{unit}_{plan.a_window}", f"b_{unit}"
-            a = self._product(a_name, "tiles") if plan.a_reloaded else self._pixel_number(a_name)
+            b_name = f"b_{unit}"
             b = self._product("tiles", b_name) if plan.b_reloaded else self._channel_number(b_name)
-            totals.append(plan.a_traffic[index] * a + plan.b_traffic[index] * b + plan.fixed_traffic[index])
+            totals.append(self._a_loads(plan, unit) + plan.b_traffic[index] * b)
         beats, requests, elements = totals
         return beats, requests, elements
+
+    def _a_loads(self, plan: Plan, unit: str) -> Linear:
+        """What A moves, and partial sums if there are any."""
+        name, index = f"a_{unit}_{plan.a_window}", UNITS.index(unit)
+        a = self._product(name, "tiles") if plan.a_reloaded else self._pixel_number(name)
+        return plan.a_traffic[index] * a + plan.fixed_traffic[index]

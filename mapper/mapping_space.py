@@ -14,7 +14,16 @@ from mapper.objective import EnergyQuanta, energy_quanta
 from mapper.solve import Objective
 from mapper.tile_options import Options, least_array_cycles, out_channel_options, pixel_options
 from simulator.accelerator import Accelerator
-from simulator.analytical import bias_block, latency, ramps, read_cycles, weight_blocks
+from simulator.analytical import (
+    bias_block,
+    latency,
+    least_reduction_blocks,
+    least_weight_blocks,
+    ramps,
+    read_cycles,
+    reduction_blocks,
+    weight_blocks,
+)
 from simulator.array_nest import ArrayNest
 from simulator.mapping import Copies, ceil_div, dataflows
 
@@ -45,12 +54,14 @@ class Floor:
 class FixedEnergy:
     """What of a nest's energy no mapping changes, and what it pays per event that a mapping does change, in quanta.
 
-    A mapping pays `fixed`, `per_loaded_element` for every element of A and B loaded, `per_weight_pass` for every time
-    that all weights enter the array, `per_update` for every time that all outputs are updated, and `per_bias_block`.
+    A mapping pays `fixed`, `per_loaded_element` for every element of A and B loaded, `per_copied_element` for every
+    further copy of one, `per_weight_pass` for every time that all weights enter the array, `per_update` for every time
+    that all outputs are updated, and `per_bias_block`.
     """
 
     fixed: int
     per_loaded_element: int
+    per_copied_element: int
     per_weight_pass: int
     per_update: int
     per_bias_block: int
@@ -84,7 +95,8 @@ def space_of(
     array_limit = None
     if cycles_limit is not None:
         ramp = ramps(nest, accelerator)
-        array_limit = (cycles_limit - ramp.before_compute - ramp.after_compute) // weight_blocks(nest, accelerator)
+        array_cycles = cycles_limit - ramp.before_compute - ramp.after_compute
+        array_limit = array_cycles // least_weight_blocks(nest, accelerator, kernel[1])
     energy = reads_energy(objective)
     return Space(
         nest=nest,
@@ -113,9 +125,9 @@ def floor_of(nest: ArrayNest, accelerator: Accelerator) -> Floor:
     bias = bias_block(nest, accelerator).bytes * whole.pixels["output_blocks"]
     loads = whole.pixels["a_elements_panel"] * nest.in_channels + everything
     parts = fixed_energy(nest, accelerator)
-    updates = 1 if "os" in dataflows(nest, accelerator) else reduction_blocks(nest, accelerator)
+    updates = 1 if "os" in dataflows(nest, accelerator) else least_reduction_blocks(nest, accelerator)
     return Floor(
-        cycles=ramp.before_compute + weight_blocks(nest, accelerator) * array + ramp.after_compute,
+        cycles=ramp.before_compute + least_weight_blocks(nest, accelerator) * array + ramp.after_compute,
         bytes=nest.repeat_count * ((loads + nest.pixels * nest.out_channels) * accelerator.input_bytes + bias),
         energy=parts.fixed
         + parts.per_loaded_element * nest.repeat_count * loads
@@ -138,15 +150,11 @@ def fixed_energy(nest: ArrayNest, accelerator: Accelerator) -> FixedEnergy:
         + nest.bias * update
         + quanta.dram_byte * outputs * accelerator.input_bytes,
         per_loaded_element=(quanta.dram_byte + quanta.scratchpad_byte) * accelerator.input_bytes,
+        per_copied_element=quanta.scratchpad_byte * accelerator.input_bytes,
         per_weight_pass=quanta.scratchpad_byte * weights * accelerator.input_bytes,
         per_update=update,
         per_bias_block=quanta.dram_byte * bias_block(nest, accelerator).bytes,
     )
-
-
-def reduction_blocks(nest: ArrayNest, accelerator: Accelerator) -> int:
-    """DIM-long blocks of the whole reduction."""
-    return nest.kernel_rows * nest.kernel_columns * ceil_div(nest.in_channels, accelerator.dim)
 
 
 def ceiling_of(space: Space) -> Floor:
@@ -161,6 +169,7 @@ def ceiling_of(space: Space) -> Floor:
             b = plan.b_traffic[index] * widest[f"b_{unit}"] * most["tiles"]
             loads[index] = max(loads[index], a + b + plan.fixed_traffic[index])
     beats, requests, elements = loads
+    pixels_per_row = max((plan.mapping.max_pixels_per_row for plan in space.plans), default=1)
     bias, blocks = bias_block(nest, accelerator), nest.repeat_count * most["output_blocks"]
     stored_rows = nest.repeat_count * nest.pixels
     read = read_cycles(
@@ -169,19 +178,21 @@ def ceiling_of(space: Space) -> Floor:
         stored_rows * widest["acknowledgements"],
         accelerator,
     )
+    read = max(read, ceil_div(elements, nest.in_channels) * pixels_per_row)
     os_blocks = max(most.get(f"os_blocks_{window}", 0) for window in get_args(Window))
     array = max(os_blocks * accelerator.dim, *(most[f"ws_cycles_{window}"] for window in get_args(Window)))
-    compute = weight_blocks(nest, accelerator) * array
+    compute = max(weight_blocks(nest, plan.mapping, accelerator) for plan in space.plans) * array
     write = stored_rows * widest["write_cycles"] + max((plan.spill_write_cycles for plan in space.plans), default=0)
     stored = stored_rows * nest.out_channels * accelerator.input_bytes
     parts = fixed_energy(nest, accelerator)
     passes = max(most["tiles"], os_blocks)
-    updates = max(reduction_blocks(nest, accelerator), *(plan.updates for plan in space.plans))
+    blocks_of_sum = (reduction_blocks(nest, plan.mapping, accelerator.dim) for plan in space.plans)
+    updates = max(*blocks_of_sum, *(plan.updates for plan in space.plans))
     return Floor(
         cycles=latency(compute, read, write, ramps(nest, accelerator)),
         bytes=elements * accelerator.input_bytes + bias.bytes * blocks + stored,
         energy=parts.fixed
-        + parts.per_loaded_element * elements
+        + (parts.per_loaded_element + (pixels_per_row - 1) * parts.per_copied_element) * elements
         + parts.per_weight_pass * passes
         + parts.per_update * updates
         + parts.per_bias_block * blocks,

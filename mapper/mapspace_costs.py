@@ -13,14 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.accelerator import Accelerator
-from simulator.analytical import bias_block, ramps, weight_blocks
+from simulator.analytical import bias_block, ramps
 from simulator.array_nest import ArrayNest
 from simulator.energy import energy_pj
 from simulator.mapping import Mapping, Tile, can_join_lines, ceil_div, input_extent
+from simulator.packing import is_seen
 from simulator.tile_sums import (
     Axis,
     IntArray,
     array_cycles,
+    ceilings,
     column_axis,
     output_blocks,
     pixel_blocks,
@@ -64,8 +66,9 @@ def tiles_of(sizes: IntArray) -> Tiles:
 
 
 def legal(nest: ArrayNest, template: Mapping, tiles: Tiles, accelerator: Accelerator) -> BoolArray:
-    """Which of `template` with `tiles` fit the scratchpad and the accumulator and cut a transposed A as it can be: what
-    `check_legal` asks of a mapping whose sizes are inside their loops and whose channel tiles are blocks."""
+    """Which of `template` with `tiles` fit the scratchpad and the accumulator, cut a transposed A as it can be and pack
+    pixels as they can be: what `check_legal` asks of a mapping whose sizes are inside their loops and whose channel
+    tiles are blocks."""
     counts = _counts(nest, tiles)
     a_copies, b_copies, c_copies = _copies(nest, template, counts)
     c_rows = tiles.images * tiles.out_rows * tiles.out_columns * _ceil(tiles.out_channels, accelerator.dim)
@@ -74,7 +77,20 @@ def legal(nest: ArrayNest, template: Mapping, tiles: Tiles, accelerator: Acceler
     fits &= a_rows * a_copies + b_rows * b_copies <= accelerator.scratchpad_rows
     if nest.transpose_a and template.a_placement == "whole":
         fits &= (tiles.out_columns % accelerator.dim == 0) | (tiles.out_columns == nest.out_columns)
+    if template.max_pixels_per_row > 1:
+        fits &= (a_rows <= accelerator.scratchpad_rows // 2) & _can_pack(nest, template, tiles, accelerator.dim)
     return fits
+
+
+def _can_pack(nest: ArrayNest, template: Mapping, tiles: Tiles, dim: int) -> BoolArray:
+    pixels = template.max_pixels_per_row
+
+    def seen(out_columns: int, kernel_columns: int) -> int:
+        kept = kernel_columns if template.a_placement == "tile" else nest.kernel_columns
+        return int(is_seen(nest, out_columns, kernel_columns, kept, pixels, dim))
+
+    packs: BoolArray = (tiles.kernel_columns >= pixels) & (_by_pair(tiles.out_columns, tiles.kernel_columns, seen) > 0)
+    return packs & (tiles.out_columns == nest.out_columns) if template.a_placement == "whole" else packs
 
 
 def costs(nest: ArrayNest, template: Mapping, tiles: Tiles, accelerator: Accelerator) -> Costs:
@@ -88,6 +104,9 @@ def costs(nest: ArrayNest, template: Mapping, tiles: Tiles, accelerator: Acceler
     beats, requests = a.beats + b.beats + blocks * block.beats, a.requests + b.requests + blocks * block.requests
     compute = _compute_cycles(nest, template, tiles, accelerator)
     read = _read_cycles(beats, requests, store.requests, accelerator)
+    pixels = template.max_pixels_per_row
+    if pixels > 1:
+        read = np.maximum(read, a.bytes // (nest.in_channels * accelerator.input_bytes) * pixels)
     return Costs(
         cycles=_latency(nest, accelerator, compute=compute, read=read, write=store.beats),
         compute_cycles=compute,
@@ -171,7 +190,7 @@ def _a_rows(nest: ArrayNest, template: Mapping, tiles: Tiles, dim: int) -> IntAr
     kernel_columns = nest.kernel_columns * everything if deep else tiles.kernel_columns
     rows = _extents(row_axis(nest), out_rows, kernel_rows)
     columns = _extents(column_axis(nest), out_columns, kernel_columns)
-    return images * rows * columns * _ceil(channels, dim)
+    return images * rows * columns * _ceil(channels, dim) + template.max_pixels_per_row - 1
 
 
 def _b_rows(nest: ArrayNest, template: Mapping, tiles: Tiles, dim: int) -> IntArray:
@@ -204,11 +223,17 @@ def _by_pair(first: IntArray, second: IntArray, number: Callable[[int, int], int
 
 
 def _compute_cycles(nest: ArrayNest, template: Mapping, tiles: Tiles, accelerator: Accelerator) -> IntArray:
-    dim, blocks = accelerator.dim, weight_blocks(nest, accelerator)
+    dim = accelerator.dim
+    blocks = nest.repeat_count * _reduction_blocks(nest, template, tiles, dim) * ceil_div(nest.out_channels, dim)
     if template.dataflow == "os":
         return blocks * pixel_blocks(nest, tiles.out_rows, tiles.out_columns, _joined(nest, template, tiles), dim) * dim
     pixels = (tiles.images, tiles.out_rows, tiles.out_columns)
     return blocks * array_cycles(nest, accelerator, pixels, _joined(nest, template, tiles))
+
+
+def _reduction_blocks(nest: ArrayNest, template: Mapping, tiles: Tiles, dim: int) -> IntArray:
+    packs: IntArray = ceilings(nest.kernel_columns, tiles.kernel_columns, template.max_pixels_per_row)
+    return nest.kernel_rows * packs * ceil_div(nest.in_channels, dim)
 
 
 def _joined(nest: ArrayNest, template: Mapping, tiles: Tiles) -> IntArray:
@@ -323,7 +348,7 @@ def _energy(
     fed_a = pixels * nest.reduction * accelerator.input_bytes * ceil_div(nest.out_channels, dim)
     if template.dataflow == "ws":
         fed_b = weights * counts.pixels
-        updates = np.full_like(counts.pixels, nest.kernel_rows * nest.kernel_columns * ceil_div(nest.in_channels, dim))
+        updates = _reduction_blocks(nest, template, tiles, dim)
     else:
         fed_b, updates = (
             weights * pixel_blocks(nest, tiles.out_rows, tiles.out_columns, _joined(nest, template, tiles), dim),
@@ -333,7 +358,7 @@ def _energy(
     return energy_pj(
         accelerator,
         macs=np.full(counts.pixels.shape, float(nest.macs)),
-        scratchpad_bytes=(fed_a + fed_b + a.bytes + b.bytes).astype(np.float64),
+        scratchpad_bytes=(fed_a + fed_b + a.bytes * template.max_pixels_per_row + b.bytes).astype(np.float64),
         accumulator_bytes=(2 * outputs * (updates + nest.bias)).astype(np.float64),
         dram_bytes=(a.bytes + b.bytes + bias_bytes + store.bytes).astype(np.float64),
     )

@@ -2,9 +2,10 @@
 
 Mappings are proposed uniformly from a box around the legal ones and kept where they are legal, so what is kept is
 uniform over the mapping space of `simulator.mapping`: every tile size of every loop (dividing it or not), both loop
-orders, every placement, every dataflow, double buffers (single ones cost no cycles in the analytical model, which
-assumes perfect overlap, so it cannot judge them). The box is every choice of those of which one copy of the result
-fits the accumulator; kept in the order of their proposal, so that cutting the list biases nothing.
+orders, every placement, every dataflow, every number of kernel columns that share a row, double buffers (single ones
+cost no cycles in the analytical model, which assumes perfect overlap, so it cannot judge them). The box is every choice
+of those of which one copy of the result fits the accumulator; kept in the order of their proposal, so that cutting the
+list biases nothing.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from model_ir.errors import InputError
 from simulator.accelerator import Accelerator
 from simulator.array_nest import ArrayNest
 from simulator.mapping import PLACEMENTS, Mapping, Tile, ceil_div, check_legal, dataflows
+from simulator.packing import most_pixels_per_row
 from simulator.tile_sums import IntArray
 
 CHUNK = 1 << 17
@@ -121,8 +123,17 @@ def sample_costs(nest: ArrayNest, sample: Sample, accelerator: Accelerator) -> C
 def _templates(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> tuple[Mapping, ...]:
     """Everything but the tile that a mapping chooses."""
     return tuple(
-        replace(mapping, dataflow=dataflow, order=order, a_placement=a_placement, b_placement=b_placement)
-        for dataflow, (order, a_placement, b_placement) in product(dataflows(nest, accelerator), PLACEMENTS)
+        replace(
+            mapping,
+            dataflow=dataflow,
+            order=order,
+            a_placement=a_placement,
+            b_placement=b_placement,
+            max_pixels_per_row=pixels,
+        )
+        for dataflow, (order, a_placement, b_placement), pixels in product(
+            dataflows(nest, accelerator), PLACEMENTS, range(1, most_pixels_per_row(nest, accelerator) + 1)
+        )
     )
 
 

@@ -184,7 +184,7 @@ def promised_cycles(layer: Layer, nest: ArrayNest, mapping: Mapping, accelerator
     fed = np.cumsum(_rows_fed(beginning))
     middle = int(np.searchsorted(fed, rows // 2))
     since = result.accepted_at[-1] - result.accepted_at[middle]
-    left = weight_blocks(nest, accelerator) * nest.pixels - rows
+    left = weight_blocks(nest, mapping, accelerator) * nest.pixels - rows
     return float(result.cycles + left * since / max(1, rows - fed[middle]))
 
 

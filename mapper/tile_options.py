@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from simulator.accelerator import Accelerator
 from simulator.array_nest import ArrayNest
 from simulator.mapping import Tile, can_join_lines, ceil_div, dataflows, input_extent
+from simulator.packing import is_seen, most_pixels_per_row, packs
 from simulator.tile_sums import (
     Axis,
     IntArray,
@@ -70,7 +72,8 @@ def pixel_options(
     rows = _sizes_on_chip(nest.out_rows, accelerator)
     rows = rows[nondominated([rows, *_row_numbers(nest, rows, kernel, accelerator)])]
     columns = _sizes_on_chip(nest.out_columns, accelerator)
-    columns = columns[nondominated([columns, *_column_numbers(nest, columns, kernel[1], accelerator)])]
+    seen = _seen_numbers(nest, columns, kernel[1], accelerator)
+    columns = columns[nondominated([columns, *_column_numbers(nest, columns, kernel[1], accelerator), *seen.values()])]
     images, rows, columns = (axis.ravel() for axis in np.meshgrid(images, rows, columns, indexing="ij"))
     fitting = images * rows * columns <= accelerator.accumulator_rows
     images, rows, columns = images[fitting], rows[fitting], columns[fitting]
@@ -92,7 +95,8 @@ def pixel_numbers(
 ) -> dict[str, IntArray]:
     """Everything about pixel tiles `sizes` (images, out_rows, out_columns; arrays of equal length); a_* are per channel
     of the input (per in_channels element where A is transposed), ws_cycles_* of the array per weight block.
-    Output-stationary numbers only where that is the one dataflow, or of `every_dataflow`."""
+    Output-stationary numbers only where that is the one dataflow, or of `every_dataflow`; what packed pixels cannot go
+    with only where some can be."""
     dim, (images, rows, columns) = accelerator.dim, sizes
     lines = nest.images * nest.out_rows
     tiles = _tiles(nest.images, images) * _tiles(nest.out_rows, rows) * _tiles(nest.out_columns, columns)
@@ -102,6 +106,7 @@ def pixel_numbers(
         "ragged": nest.transpose_a * ((columns % dim != 0) & (columns != nest.out_columns)).astype(np.int64),
         "output_blocks": output_blocks(nest, tiles, dim),
     }
+    numbers |= _seen_numbers(nest, columns, kernel[1], accelerator)
     for window, taps in (("tile", kernel), ("panel", (nest.kernel_rows, nest.kernel_columns))):
         joined = (columns == nest.out_columns).astype(np.int64) * can_join_lines(nest, taps)
         numbers[f"ws_cycles_{window}"] = array_cycles(nest, accelerator, sizes, joined)
@@ -121,6 +126,19 @@ def pixel_numbers(
         numbers |= {f"a_rows_{window}": images * height * width}
         numbers |= {f"a_{unit}_{window}": pixels for unit in ("beats", "requests", "elements")}
     return numbers
+
+
+def unseen(window: str, pixels_per_row: int) -> str:
+    """Name of the number that is 1 for tiles whose copies the machine would not wait for (`simulator.packing`)."""
+    return f"unseen_{window}_{pixels_per_row}"
+
+
+def worthwhile_packings(nest: ArrayNest, accelerator: Accelerator, kernel_columns: int) -> tuple[int, ...]:
+    """Pixels a row that make fewer packs of tiles of `kernel_columns` than any smaller number of them; more copies for
+    as many packs take more cycles and rows, and go with fewer tiles."""
+    most = min(most_pixels_per_row(nest, accelerator), kernel_columns)
+    counts = [packs(nest.kernel_columns, kernel_columns, pixels) for pixels in range(1, most + 1)]
+    return tuple(pixels for pixels, count in enumerate(counts, 1) if pixels == 1 or count < counts[pixels - 2])
 
 
 def least_array_cycles(nest: ArrayNest, accelerator: Accelerator) -> int:
@@ -292,6 +310,21 @@ def _row_numbers(
     image = (nest.out_rows * nest.out_columns, sizes * nest.out_columns, accelerator.dim)
     least = accelerator.dim if nest.transpose_b else accelerator.array.minimum_rows_per_compute
     return (*numbers, line_cycles(*image, least), preload_cycles(*image, least), ceilings(*image))
+
+
+def _seen_numbers(nest: ArrayNest, sizes: IntArray, kernel: int, accelerator: Accelerator) -> dict[str, IntArray]:
+    """What packed pixels cannot go with: column tiles that cut a line, or of which copies are not seen."""
+    numbers = {}
+    for pixels in worthwhile_packings(nest, accelerator, kernel)[1:]:
+        numbers["cuts_lines"] = (sizes != nest.out_columns).astype(np.int64)
+        for window, kept in (("tile", kernel), ("panel", nest.kernel_columns)):
+            is_unseen = partial(_is_unseen, nest, kernel, kept, pixels, accelerator.dim)
+            numbers[unseen(window, pixels)] = _by_size(sizes, is_unseen)
+    return numbers
+
+
+def _is_unseen(nest: ArrayNest, kernel: int, kept: int, pixels_per_row: int, dim: int, out_columns: int) -> int:
+    return int(not is_seen(nest, out_columns, kernel, kept, pixels_per_row, dim))
 
 
 def _column_numbers(nest: ArrayNest, sizes: IntArray, kernel: int, accelerator: Accelerator) -> tuple[IntArray, ...]:

@@ -25,6 +25,7 @@ from simulator.mapping import (
     joins_lines,
     tile_counts,
 )
+from simulator.packing import most_pixels_per_row, packs
 from simulator.tile_sums import (
     array_cycles,
     column_axis,
@@ -37,7 +38,7 @@ from simulator.tile_sums import (
     sum_of_touched,
 )
 
-MODEL_VERSION = 2
+MODEL_VERSION = 3
 """Changes whenever a cost changes: part of the key of every stored schedule."""
 
 
@@ -83,6 +84,7 @@ def analytical(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> C
     read = read_cycles(
         sum(load.beats for load in loads), sum(load.requests for load in loads), store.requests, accelerator
     )
+    read = max(read, copy_cycles(nest, mapping, loads[0], accelerator))
     write = store.beats
     cycles = latency(compute, read, write, ramps(part, accelerator))
     return _cost(nest, mapping, accelerator, cycles, (compute, read, write), loads, store)
@@ -101,8 +103,8 @@ def ramps(nest: ArrayNest, accelerator: Accelerator) -> Ramps:
     """The least start-up and drain of any mapping of `nest`.
 
     Before the first preload its weights' rows arrive, a beat each after the memory's latency; the first store waits
-    for one block's whole reduction. A row takes rows + columns - 1 + output delay through the mesh, then the
-    accumulator's read and scaling latency.
+    for one block's whole reduction, packed as tightly as can be. A row takes rows + columns - 1 + output delay
+    through the mesh, then the accumulator's read and scaling latency.
     """
     array, memory, dim = accelerator.array, accelerator.memory, accelerator.dim
     first_rows = min(dim, nest.out_channels if nest.transpose_b else nest.in_channels)
@@ -112,7 +114,7 @@ def ramps(nest: ArrayNest, accelerator: Accelerator) -> Ramps:
     after_store = memory.latency_cycles
     return Ramps(
         before_compute=before_compute,
-        before_store=before_compute + _reduction_blocks(nest, dim) * dim + mesh + out,
+        before_store=before_compute + least_reduction_blocks(nest, accelerator) * dim + mesh + out,
         after_compute=mesh + out + after_store,
         after_store=after_store,
     )
@@ -126,15 +128,34 @@ def compute_cycles(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) 
     reduction.
     """
     tile, dim, joined = mapping.tile, accelerator.dim, int(joins_lines(nest, mapping))
-    blocks = weight_blocks(nest, accelerator)
+    blocks = weight_blocks(nest, mapping, accelerator)
     if mapping.dataflow == "os":
         return blocks * pixel_blocks(nest, tile.out_rows, tile.out_columns, joined, dim) * dim
     return blocks * array_cycles(nest, accelerator, (tile.images, tile.out_rows, tile.out_columns), joined)
 
 
-def weight_blocks(nest: ArrayNest, accelerator: Accelerator) -> int:
-    """DIM x DIM blocks of B, all repeats; each meets every output pixel."""
-    return nest.repeat_count * _reduction_blocks(nest, accelerator.dim) * ceil_div(nest.out_channels, accelerator.dim)
+def weight_blocks(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> int:
+    """DIM x DIM blocks of B as `mapping` packs kernel columns, all repeats; each meets every output pixel."""
+    dim = accelerator.dim
+    return nest.repeat_count * reduction_blocks(nest, mapping, dim) * ceil_div(nest.out_channels, dim)
+
+
+def least_weight_blocks(nest: ArrayNest, accelerator: Accelerator, kernel_columns: int | None = None) -> int:
+    """As `weight_blocks`, of any mapping at least, or of any with tiles of `kernel_columns`."""
+    blocks = least_reduction_blocks(nest, accelerator, kernel_columns)
+    return nest.repeat_count * blocks * ceil_div(nest.out_channels, accelerator.dim)
+
+
+def reduction_blocks(nest: ArrayNest, mapping: Mapping, dim: int) -> int:
+    """Blocks of up to DIM terms that a sum is made of."""
+    columns = packs(nest.kernel_columns, mapping.tile.kernel_columns, mapping.max_pixels_per_row)
+    return nest.kernel_rows * columns * ceil_div(nest.in_channels, dim)
+
+
+def least_reduction_blocks(nest: ArrayNest, accelerator: Accelerator, kernel_columns: int | None = None) -> int:
+    """As `reduction_blocks`, of any mapping at least, or of any with tiles of `kernel_columns`."""
+    columns = packs(nest.kernel_columns, kernel_columns or nest.kernel_columns, most_pixels_per_row(nest, accelerator))
+    return nest.kernel_rows * columns * ceil_div(nest.in_channels, accelerator.dim)
 
 
 def read_cycles(beats: int, requests: int, acknowledgements: int, accelerator: Accelerator) -> int:
@@ -144,6 +165,14 @@ def read_cycles(beats: int, requests: int, acknowledgements: int, accelerator: A
     by_bandwidth = (beats + acknowledgements) * memory.cycles_per_beat
     by_latency = ceil_div(requests * memory.latency_cycles, accelerator.dma.requests_in_flight)
     return max(by_bandwidth, by_latency)
+
+
+def copy_cycles(nest: ArrayNest, mapping: Mapping, a: Stream, accelerator: Accelerator) -> int:
+    """Cycles in which the loads `a` of packed pixels write their copies, one scratchpad row a cycle
+    (PixelRepeater.scala); 0 without copies."""
+    if mapping.max_pixels_per_row == 1:
+        return 0
+    return a.bytes // (nest.in_channels * accelerator.input_bytes) * mapping.max_pixels_per_row
 
 
 def a_stream(nest: ArrayNest, mapping: Mapping, counts: TileCounts, accelerator: Accelerator) -> Stream:
@@ -236,10 +265,6 @@ def _joined(first: Stream, second: Stream) -> Stream:
     )
 
 
-def _reduction_blocks(nest: ArrayNest, dim: int) -> int:
-    return nest.kernel_rows * nest.kernel_columns * ceil_div(nest.in_channels, dim)
-
-
 def _cost(
     nest: ArrayNest,
     mapping: Mapping,
@@ -249,8 +274,9 @@ def _cost(
     loads: tuple[Stream, Stream, Stream],
     store: Stream,
 ) -> Cost:
-    """Assemble the Cost with on-chip traffic: rows fed to the array, and a read-modify-write of the accumulator per
-    reduction block (weight-stationary) or per reduction tile (output-stationary)."""
+    """Assemble the Cost with on-chip traffic: rows fed to the array, copies of packed pixels written, and a
+    read-modify-write of the accumulator per reduction block (weight-stationary) or per reduction tile
+    (output-stationary)."""
     a, b, bias = loads
     dim, tile, joined = accelerator.dim, mapping.tile, int(joins_lines(nest, mapping))
     counts = tile_counts(nest, tile)
@@ -258,12 +284,12 @@ def _cost(
     pixels = nest.repeat_count * nest.pixels
     fed_a = pixels * nest.reduction * accelerator.input_bytes * ceil_div(nest.out_channels, dim)
     if mapping.dataflow == "ws":
-        fed_b, updates = weights * counts.pixels, _reduction_blocks(nest, dim)
+        fed_b, updates = weights * counts.pixels, reduction_blocks(nest, mapping, dim)
     else:
         fed_b, updates = weights * pixel_blocks(nest, tile.out_rows, tile.out_columns, joined, dim), counts.reduction
     outputs = pixels * nest.out_channels * accelerator.accumulator_bytes
     spilled = mapping.reduction_parts - 1
-    scratchpad_write = a.bytes + b.bytes
+    scratchpad_write = a.bytes * mapping.max_pixels_per_row + b.bytes
     accumulator_write = outputs * (updates + nest.bias + spilled)
     accumulator_read = outputs * (updates + nest.bias + spilled)
     dram = a.bytes + b.bytes + bias.bytes + store.bytes

@@ -29,6 +29,7 @@ from simulator.analytical import (
     b_stream,
     bias_stream,
     c_stream,
+    copy_cycles,
     latency,
     ramps,
     read_cycles,
@@ -81,6 +82,8 @@ def fused_cost(
     Raises InputError or InfeasibleError where the mapping is not legal, where rows are to be normalised and a tile does
     not hold whole ones, or where the machine has no unit for it.
     """
+    if on_chip.a:
+        mapping = replace(mapping, max_pixels_per_row=1)  # What rests on chip has no copies.
     base = analytical(nest, mapping, accelerator)
     loads = _loads(nest, mapping, accelerator, tail, on_chip)
     store = _store(nest, mapping, accelerator, on_chip, wide_result)
@@ -90,6 +93,8 @@ def fused_cost(
     read = read_cycles(
         sum(load.beats for load in loads), sum(load.requests for load in loads), store.requests, accelerator
     )
+    pixels = a_stream(nest, mapping, tile_counts(nest, mapping.tile), accelerator)
+    read = max(read, copy_cycles(nest, mapping, pixels, accelerator))
     cycles = max(
         latency(int(base.compute_cycles), read, store.beats, ramp),
         ramp.before_store + unit + ramp.after_store if unit else 0,
@@ -100,7 +105,7 @@ def fused_cost(
 def tile_rows(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator, on_chip: OnChip) -> tuple[int, int]:
     """Scratchpad and accumulator rows that the layer itself takes: an input that rests on chip needs no buffer of its
     own, a result that stays is not counted here but by whoever keeps it."""
-    needed = buffers(nest, mapping, accelerator)
+    needed = buffers(nest, replace(mapping, max_pixels_per_row=1) if on_chip.a else mapping, accelerator)
     scratchpad = needed.scratchpad_rows - on_chip.a * needed.a_rows * needed.a_copies
     return scratchpad, 0 if on_chip.c else needed.accumulator_rows
 

@@ -6,8 +6,8 @@ The loops, outermost first, of a mapping with `order` "pixels_outer" ("channels_
       for every pixel tile (images, out_rows, out_columns)
         for every out_channels tile
           for every reduction tile (kernel_rows, kernel_columns, in_channels)
-            on chip: for out_channel block, kernel row, kernel column, in_channel block: preload the DIM x DIM weights,
-                     for image, row, block of up to DIM columns: compute            (weight-stationary)
+            on chip: for out_channel block, kernel row, kernel column (or pack of them), in_channel block: preload the
+                     DIM x DIM weights, for image, row, block of up to DIM columns: compute      (weight-stationary)
           store the C tile (partial sums leave the accumulator only under `reduction_parts`)
 """
 
@@ -19,6 +19,7 @@ from typing import Literal
 from model_ir.errors import InfeasibleError, InputError
 from simulator.accelerator import Accelerator, Dataflow
 from simulator.array_nest import ArrayNest, Repeat
+from simulator.packing import is_seen, most_pixels_per_row
 
 Order = Literal["pixels_outer", "channels_outer"]
 Placement = Literal["tile", "panel", "whole"]
@@ -75,6 +76,9 @@ class Mapping:
 
     With `reduction_parts` the whole walk runs once for each equal part of in_channels: partial sums leave the
     accumulator in full width and come back for the next part. Placements then hold a part of the reduction.
+
+    With `max_pixels_per_row` loads write every input pixel that many times, so that up to as many neighbouring kernel
+    columns share a row of the array (`simulator.packing`; loop_conv_ws's field of that name).
     """
 
     dataflow: Dataflow
@@ -86,6 +90,7 @@ class Mapping:
     b_copies: Copies = 2
     c_copies: Copies = 2
     reduction_parts: int = 1
+    max_pixels_per_row: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +194,7 @@ def buffers(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> Buff
 
     A scratchpad row holds DIM channels of one input pixel (DIM pixels of one channel where A is stored transposed),
     or DIM output channels of one (kernel position, in_channel) of B (DIM in_channels of one output channel where B is
-    stored transposed).
+    stored transposed). The copies of a buffer's first pixels go to rows in front of it, which count too.
     """
     dim, tile, counts = accelerator.dim, mapping.tile, tile_counts(nest, mapping.tile)
     whole_a, whole_b = mapping.a_placement == "whole", mapping.b_placement == "whole"
@@ -205,7 +210,7 @@ def buffers(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> Buff
     else:
         rows = input_extent(out_rows, nest.row_stride, kernel_rows, nest.row_dilation)
         columns = input_extent(out_columns, nest.column_stride, kernel_columns, nest.column_dilation)
-        a_rows = images * rows * columns * ceil_div(channels, dim)
+        a_rows = images * rows * columns * ceil_div(channels, dim) + mapping.max_pixels_per_row - 1
 
     reduction_whole = whole_b or panel_b
     positions = nest.kernel_rows * nest.kernel_columns if reduction_whole else tile.kernel_rows * tile.kernel_columns
@@ -318,17 +323,35 @@ def check_legal(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> 
         raise InputError(
             "mapping.tile", f"channel tiles must be multiples of DIM = {accelerator.dim}", value=mapping.tile
         )
+    _check_packing(nest, mapping, accelerator)
     kernel = nest.kernel_rows * nest.kernel_columns
     if (nest.transpose_b and kernel > 1) or (nest.transpose_a and kernel * nest.images * nest.out_rows > 1):
         raise InputError("nest", "only a matmul can have transposed operands")
     needed = buffers(nest, mapping, accelerator)
+    # The repeater writes no copy of a pixel of the upper half into the lower one.
+    packed = mapping.max_pixels_per_row > 1
     for what, demand, capacity in (
         ("scratchpad", needed.scratchpad_rows, accelerator.scratchpad_rows),
+        ("half of the scratchpad", packed * needed.a_rows, accelerator.scratchpad_rows // 2),
         ("accumulator", needed.accumulator_rows, accelerator.accumulator_rows),
     ):
         if demand > capacity:
             raise InfeasibleError(what, demand=demand, capacity=capacity, unit="rows", hint="take a smaller tile")
     return needed
+
+
+def _check_packing(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> None:
+    path, pixels, tile = "mapping.max_pixels_per_row", mapping.max_pixels_per_row, mapping.tile
+    most = min(most_pixels_per_row(nest, accelerator), tile.kernel_columns)
+    if not 1 <= pixels <= most:
+        raise InputError(path, f"kernel columns that {accelerator.name} puts side by side", value=pixels, limit=most)
+    if pixels == 1:
+        return
+    if mapping.a_placement == "whole" and tile.out_columns != nest.out_columns:
+        raise InputError(path, "packed pixels kept whole arrive in whole lines", value=tile.out_columns)
+    kept = input_taps(nest, mapping)[1]
+    if not is_seen(nest, tile.out_columns, tile.kernel_columns, kept, pixels, accelerator.dim):
+        raise InputError(path, "the reservation station would not see the copies of so short lines", value=pixels)
 
 
 def channel_tiles_are_blocks(nest: ArrayNest, tile: Tile, dim: int) -> bool:

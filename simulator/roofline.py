@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from model_ir.loop_nest import Access, Dims, LoopNest, touched
 from simulator.accelerator import Accelerator
-from simulator.analytical import weight_blocks
+from simulator.analytical import least_weight_blocks
 from simulator.array_nest import ArrayNest
 from simulator.cost import Cost
 from simulator.energy import energy_pj
@@ -46,9 +46,9 @@ def roofline_of_array_nest(nest: ArrayNest, accelerator: Accelerator) -> Cost:
 
 def quantised_roofline(nest: ArrayNest, accelerator: Accelerator) -> Cost:
     """As `roofline_of_array_nest`, with the array's cycles quantised by its size: a row of DIM inputs a cycle for every
-    DIM x DIM block of weights. No mapping goes below it."""
+    DIM x DIM block of weights, kernel columns packed where the machine can. No mapping goes below it."""
     bound = roofline_of_array_nest(nest, accelerator)
-    compute = float(weight_blocks(nest, accelerator) * nest.pixels)
+    compute = float(least_weight_blocks(nest, accelerator) * nest.pixels)
     return replace(bound, compute_cycles=compute, cycles=max(compute, bound.cycles))
 
 

@@ -13,6 +13,7 @@ from model_ir.errors import InfeasibleError, InputError
 from simulator.accelerator_file import load_accelerator
 from simulator.array_nest import ArrayNest, Repeat
 from simulator.mapping import Mapping, Tile, check_legal
+from simulator.packing import most_pixels_per_row
 
 
 def machine(dim, scratchpad_rows, accumulator_rows):
@@ -82,18 +83,22 @@ def matmuls(draw, largest=70):
 
 
 @st.composite
-def convolutions(draw):
-    """A convolution of up to two images; groups as repeats over slices of the channels."""
-    images, in_rows, in_columns = draw(st.integers(1, 2)), draw(st.integers(1, 11)), draw(st.integers(1, 24))
+def convolutions(draw, few_channels=False):
+    """A convolution of up to two images; groups as repeats over slices of the channels. With `few_channels` one of
+    which kernel columns can share a row of most machines."""
+    images, in_rows = draw(st.integers(1, 2)), draw(st.integers(1, 11))
+    in_columns = draw(st.integers(8 if few_channels else 1, 24))
     stride, dilation, kernel, pad = st.integers(1, 3), st.integers(1, 2), st.integers(1, 3), st.integers(0, 2)
     axes = []
     for size in (in_rows, in_columns):
+        if few_channels and axes:
+            kernel, dilation = st.integers(2, 7), st.just(1)
         taps, step, spread, before, after = draw(kernel), draw(stride), draw(dilation), draw(pad), draw(pad)
         reach = (taps - 1) * spread + 1
         before = max(before, reach - size - after)
         axes.append((taps, step, spread, before, (size + before + after - reach) // step + 1))
     groups = draw(st.sampled_from((1, 1, 2)))
-    in_channels, out_channels = draw(st.integers(1, 24)), draw(st.integers(1, 40))
+    in_channels, out_channels = draw(st.integers(1, 4 if few_channels else 24)), draw(st.integers(1, 40))
     rows, columns = axes
     repeat = Repeat(
         count=groups, a_stride=in_channels, b_stride=out_channels, c_stride=out_channels, bias_stride=out_channels
@@ -124,7 +129,8 @@ def convolutions(draw):
     )
 
 
-NESTS = st.one_of(matmuls(), convolutions())
+FEW_CHANNELS = convolutions(few_channels=True)
+NESTS = st.one_of(matmuls(), convolutions(), FEW_CHANNELS)
 
 
 def _sizes(draw, limit, dim):
@@ -151,6 +157,8 @@ def legal_mappings(draw, nest, accelerator):
         kernel_columns=_sizes(draw, nest.kernel_columns, 1),
         in_channels=_sizes(draw, nest.in_channels, dim),
     )
+    if most_pixels_per_row(nest, accelerator) > 1 and draw(st.booleans()):
+        tile = replace(tile, out_columns=nest.out_columns, kernel_columns=nest.kernel_columns)
     mapping = Mapping(
         dataflow=flow,
         tile=tile,
@@ -163,7 +171,10 @@ def legal_mappings(draw, nest, accelerator):
     )
     while mapping is not None and not _fits(nest, mapping, accelerator):
         mapping = _smaller(mapping, dim)
-    return mapping
+    if mapping is None or most_pixels_per_row(nest, accelerator) == 1:
+        return mapping
+    packings = [replace(mapping, max_pixels_per_row=pixels) for pixels in range(1, mapping.tile.kernel_columns + 1)]
+    return draw(st.sampled_from([packed for packed in packings[::-1] if _fits(nest, packed, accelerator)]))
 
 
 def _fits(nest, mapping, accelerator):

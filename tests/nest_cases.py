@@ -12,6 +12,7 @@ from simulator.accelerator import Accelerator
 from simulator.accelerator_file import load_accelerator
 from simulator.array_nest import ArrayNest, Repeat
 from simulator.mapping import PLACEMENTS, Mapping, Tile, dataflows
+from simulator.packing import most_pixels_per_row
 
 GEMMINI = load_accelerator("gemmini")
 
@@ -123,6 +124,26 @@ def nests(draw: st.DrawFn, largest: int = 6) -> ArrayNest:
 
 
 @st.composite
+def few_channels(draw: st.DrawFn, largest: int = 8) -> ArrayNest:
+    """Convolutions of which kernel columns can share a row of a small array: one or two channels, lines of `largest`
+    pixels at most."""
+    kernel, pad = draw(st.integers(2, 4)), draw(st.integers(0, 2))
+    columns = draw(st.integers(max(kernel, 4), largest))
+    return convolution(
+        draw(st.integers(1, 2)),
+        columns,
+        kernel,
+        draw(st.integers(1, 2)),
+        draw(st.integers(1, 5)),
+        rows=draw(st.integers(kernel, kernel + 1)),
+        stride=draw(st.integers(1, 2)),
+        pad=pad,
+        bias=draw(st.booleans()),
+        repeats=draw(st.sampled_from(((), (), (Repeat(count=2, a_stride=7, b_stride=7, c_stride=7),)))),
+    )
+
+
+@st.composite
 def mappings(draw: st.DrawFn, nest: ArrayNest, accelerator: Accelerator) -> Mapping:
     """Any mapping of the vocabulary; it need not fit."""
     order, a_placement, b_placement = draw(st.sampled_from(PLACEMENTS))
@@ -136,6 +157,7 @@ def mappings(draw: st.DrawFn, nest: ArrayNest, accelerator: Accelerator) -> Mapp
         order=order,
         a_placement=a_placement,
         b_placement=b_placement,
+        max_pixels_per_row=draw(st.integers(1, most_pixels_per_row(nest, accelerator))),
     )
 
 

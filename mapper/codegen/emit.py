@@ -19,6 +19,7 @@ from mapper.codegen.walk import Walk, check_field, record_of, walk_of
 from model_ir.errors import InputError
 from simulator import isa
 from simulator.accelerator import Accelerator
+from simulator.analytical import reduction_blocks
 from simulator.array_nest import ArrayNest
 from simulator.mapping import Mapping, ceil_div, check_legal, in_parts
 from simulator.program import Program
@@ -111,7 +112,7 @@ def command_bound(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -
     tile, dim = mapping.tile, accelerator.dim
     full, rest = divmod(nest.out_columns, tile.out_columns)
     runs = nest.images * nest.out_rows * (full * ceil_div(tile.out_columns, dim) + ceil_div(rest, dim))
-    blocks = nest.kernel_rows * nest.kernel_columns * ceil_div(nest.in_channels, dim) * ceil_div(nest.out_channels, dim)
+    blocks = reduction_blocks(nest, mapping, dim) * ceil_div(nest.out_channels, dim)
     return 2 * nest.repeat_count * runs * blocks
 
 
@@ -164,7 +165,7 @@ def _configuration(
             a_transposed=nest.transpose_a,
             b_transposed=nest.transpose_b,
         ),
-        isa.config_ld(stride_bytes=a_bytes, block_stride=a_block, load_id=0),
+        isa.config_ld(stride_bytes=a_bytes, block_stride=a_block, load_id=0, pixel_repeats=walk.pixels),
         isa.config_ld(stride_bytes=walk.b_stride * walk.input_bytes, block_stride=walk.b_block, load_id=1),
         isa.config_st(stride_bytes=walk.c_stride * walk.input_bytes, activation=ACTIVATIONS[activation], scale=scale),
     ]
@@ -209,7 +210,8 @@ class _StepBounds:
 
 def _step_bounds(walk: Walk) -> _StepBounds:
     runs = walk.tile_images * walk.tile_out_rows * ceil_div(walk.tile_out_columns, walk.dim)
-    k_blocks = walk.tile_kernel_rows * walk.tile_kernel_columns * ceil_div(walk.tile_in_channels, walk.dim)
+    packs = walk.tile_kernel_rows * ceil_div(walk.tile_kernel_columns, walk.pixels)
+    k_blocks = packs * ceil_div(walk.tile_in_channels, walk.dim)
     return _StepBounds(
         runs=runs,
         computes=runs * k_blocks * walk.c_blocks,

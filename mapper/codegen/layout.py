@@ -32,7 +32,8 @@ from simulator.mapping import (
 class InputLayout:
     """Rows of A. Channel block kb of column x of a line is at line * `line` + x + kb * `depth`; with chunks of DIM
     columns (`chunk` rows apart, 0 without) at line * `line` + x // DIM * `chunk` + x % DIM + kb * `depth`. A stored
-    transposed has channel k of pixel block p at k // DIM * `depth` + k % DIM + p * `chunk`."""
+    transposed has channel k of pixel block p at k // DIM * `depth` + k % DIM + p * `chunk`. `rows` are all of these and
+    the `guard` in front of them, where copies of a first line's first pixels go."""
 
     height: int
     width: int
@@ -40,6 +41,7 @@ class InputLayout:
     chunk: int
     depth: int
     rows: int
+    guard: int
 
     def block_stride(self, transposed: bool) -> int:
         """Rows between the blocks of one mvin."""
@@ -88,8 +90,14 @@ def layout_of(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator, neede
         (a, b) for b, a in choices if a.rows * needed.a_copies + b.rows * needed.b_copies <= accelerator.scratchpad_rows
     )
     a, b = next(fitting)
-    a_bases, b_bases = _bases((a.rows, needed.a_copies), (b.rows, needed.b_copies), nest, mapping, accelerator)
-    return Layout(a=a, b=b, c=_result_layout(nest, mapping, needed, accelerator), a_bases=a_bases, b_bases=b_bases)
+    starts, b_bases = _bases((a.rows, needed.a_copies), (b.rows, needed.b_copies), nest, mapping, accelerator)
+    return Layout(
+        a=a,
+        b=b,
+        c=_result_layout(nest, mapping, needed, accelerator),
+        a_bases=(starts[0] + a.guard, starts[1] + a.guard),
+        b_bases=b_bases,
+    )
 
 
 def _input_layouts(nest: ArrayNest, mapping: Mapping, dim: int) -> tuple[InputLayout, ...]:
@@ -111,8 +119,9 @@ def _input_layouts(nest: ArrayNest, mapping: Mapping, dim: int) -> tuple[InputLa
         if taps[1] == 1 and not (whole and is_ragged(nest, tile, dim)):
             line = chunks * blocks * dim
             sizes.insert(0, (line, blocks * dim, dim, lines * line))
+    guard = mapping.max_pixels_per_row - 1
     return tuple(
-        InputLayout(height=height, width=width, line=line, chunk=chunk, depth=depth, rows=rows)
+        InputLayout(height=height, width=width, line=line, chunk=chunk, depth=depth, rows=rows + guard, guard=guard)
         for line, chunk, depth, rows in sizes
     )
 
@@ -157,8 +166,10 @@ def _bases(
     a: tuple[int, int], b: tuple[int, int], nest: ArrayNest, mapping: Mapping, accelerator: Accelerator
 ) -> tuple[tuple[int, int], tuple[int, int]]:
     """First rows of the copies of A and of B, given as (rows, copies): of all orders of the copies, each packed or
-    moved up to the next bank, the one with the fewest expected bank conflicts."""
-    capacity = accelerator.scratchpad_rows
+    moved up to the next bank, the one with the fewest expected bank conflicts. A's packed pixels stay in one half of
+    the memory, beyond which no copies are written."""
+    capacity, packed = accelerator.scratchpad_rows, mapping.max_pixels_per_row > 1
+    half, guard = capacity // 2, mapping.max_pixels_per_row - 1
     bank_rows = capacity // accelerator.scratchpad.banks
     weights = _conflict_weights(nest, mapping, accelerator.dim)
     best, bases = None, ((0, 0), (0, 0))
@@ -172,9 +183,13 @@ def _bases(
                 end = start + (a if name == "a" else b)[0]
             if end > capacity:
                 continue
+            if packed and any((start + guard) // half != (start + a[0] - 1) // half for start in places["a"]):
+                continue
             score = _conflicts(places["a"], a[0], places["b"], b[0], bank_rows, weights)
             if best is None or score < best:
                 best, bases = score, ((places["a"][0], places["a"][-1]), (places["b"][0], places["b"][-1]))
+    if best is None:  # One copy at either end of the memory, the weights between them.
+        return (0, capacity - a[0]), (a[0], a[0] + (b[1] - 1) * b[0])
     return bases
 
 

@@ -28,6 +28,7 @@ from mapper.codegen.tiles import (
     b_row,
     first_run_lacks,
     inner,
+    packs_in_row,
     run_index,
     run_width,
 )  # fmt: skip
@@ -78,11 +79,13 @@ def _first_use(w, line, out_count, taps):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _a_segment(w, info, loads, count, address, local, column, pixels, k_0, k_1, plane_0, zero, need):  # type: ignore[no-untyped-def]
+def _a_segment(w, info, loads, count, address, local, column, pixels, k_0, k_1, plane_0, zero, whole_line, need):  # type: ignore[no-untyped-def]
     """Load (or zero) a run of `pixels` for in-channels k_0..k_1; `address` is that of channel 0 of the first pixel,
     `local` its line's."""
     lacks = first_run_lacks(w, info[COLUMN_1] - info[COLUMN_0])
     row = 0
+    if zero and w.pixels > 1 and (whole_line or column == 0):
+        return _packed_zeros(w, info, loads, count, local + column, pixels, k_1 - k_0, whole_line, need)
     while row < pixels:
         rows = min(w.dim, pixels - row)
         if w.a_chunk:  # up to the end of the chunk (of a tile's first run; chunks of earlier tiles are whole)
@@ -94,9 +97,26 @@ def _a_segment(w, info, loads, count, address, local, column, pixels, k_0, k_1, 
             at = place + (plane_0 + (k - k_0) // w.dim) * w.a_depth
             source = 0 if zero else address + (row * w.a_stride * w.column_step + k) * w.input_bytes
             cost = rows * -(-columns // w.dim) if zero else load_cost(w, rows, columns * w.input_bytes)
+            cost = max(cost, rows * w.pixels)
             order = run_index(w, info, ZERO, need[0], (k - k_0) // w.dim, need[1])
             count = append(loads, count, FUNCT_A, np.uint64(source), encode_span(rows, columns, at), cost, order)
             k += columns
+        row += rows
+    return count
+
+
+@inner
+def _packed_zeros(w, info, loads, count, local, pixels, channels, whole_line, need):  # type: ignore[no-untyped-def]
+    """Zeros that lines begin with, or consist of, into every place of packed pixels that is one: row by row, without
+    repeats, by the configuration of B. The reservation station takes a load of repeated pixels to end before the rows
+    that so few pixels go to, and computes would not wait for it."""
+    row = 0
+    while row < pixels:
+        places = w.pixels if whole_line else min(w.pixels, pixels - row)
+        rows = min(w.dim, pixels - row if whole_line else max(1, pixels - row - w.pixels + 1))
+        order = run_index(w, info, ZERO, need[0], ZERO, need[1])
+        word = encode_span(rows, places * channels, local + row)
+        count = append(loads, count, FUNCT_B, np.uint64(0), word, rows, order)
         row += rows
     return count
 
@@ -116,11 +136,12 @@ def _a_columns(w, info, loads, count, address, local, state, span, k_0, k_1, pla
             first = (column - (w.a_kernel_columns - 1) * w.column_dilation) // w.column_stride
             first = max(0, first - (info[COLUMN_0] if w.a_place == 2 else 0))
             lacks = first_run_lacks(w, run_width(w, info))
-            here = (need[0], need[1] + (need[2] + first + lacks) // w.dim)
+            run = 0 if w.pixels > 1 else (need[2] + first + lacks) // w.dim
+            here = (need[0], need[1] + run)
             source = address + column * w.column_step * w.a_stride * w.input_bytes
             zero = zero_row or kind == 2
             count = _a_segment(
-                w, info, loads, count, source, local, column, end - column, k_0, k_1, plane_0, zero, here
+                w, info, loads, count, source, local, column, end - column, k_0, k_1, plane_0, zero, zero_row, here
             )
         column = end
     return count
@@ -160,18 +181,36 @@ def a_loads(w, info, address, loads, count):  # type: ignore[no-untyped-def]
             if rows[row] == 0:
                 continue
             line = row - (info[ROW_0] * step_rows if whole else 0)
-            tap, out_row = _first_use(w, max(line, 0), height, tap_1 - tap_0)
-            taps, line = tap * (info[KCOL_1] - info[KCOL_0]), (image - info[IMAGE_0]) * height + out_row
+            # Of a panel the step at hand may use some kernel rows only.
+            tap_count = tap_1 - tap_0 if w.weight_stationary else info[KROW_1] - info[KROW_0]
+            tap, out_row = _first_use(w, max(line, 0), height, tap_count)
+            taps, line = tap * packs_in_row(w, info), (image - info[IMAGE_0]) * height + out_row
             need = (taps, line * line_runs, ZERO)
             if w.joined:
                 need = (taps, (image - info[IMAGE_0]) * line_runs, out_row * width)
             pixel = (image * w.in_rows + top + row * w.row_step) * w.in_columns + left
             source = address + pixel * w.a_stride * w.input_bytes
             local = info[A_BASE] + ((image - image_0) * w.a_height + row) * w.a_line
+            first = count
             count = _a_columns(
                 w, info, loads, count, source, local, columns, span, k_0, k_1, plane_0, rows[row] == 2, need
             )
+            if w.pixels > 1:
+                _reverse(loads, first, count)
     return count
+
+
+@inner
+def _reverse(loads, first, count):  # type: ignore[no-untyped-def]
+    """Turn a line's loads of packed pixels round. One is not seen to overwrite its last rows while computes of earlier
+    contents begin there (`simulator.packing`); that to its right is, and now issues before."""
+    for at in range((count - first) // 2):
+        low, high = first + at, count - 1 - at
+        loads[0][low], loads[0][high] = loads[0][high], loads[0][low]
+        loads[1][low], loads[1][high] = loads[1][high], loads[1][low]
+        loads[2][low], loads[2][high] = loads[2][high], loads[2][low]
+        loads[3][low], loads[3][high] = loads[3][high], loads[3][low]
+        loads[4][low], loads[4][high] = loads[4][high], loads[4][low]
 
 
 @inner
@@ -230,7 +269,7 @@ def b_loads(w, info, address, loads, count):  # type: ignore[no-untyped-def]
                 row = 0
                 while row < length:
                     rows = min(w.dim, length - row)
-                    tap = (krow - info[KROW_0]) * columns_of_taps + position + row // depth
+                    tap = (krow - info[KROW_0]) * packs_in_row(w, info) + (position + row // depth) // w.pixels
                     need = run_index(w, info, block, tap, row % depth // w.dim, ZERO)
                     source = address + ((first + row) * w.b_stride + column) * w.input_bytes
                     cost = load_cost(w, rows, columns * w.input_bytes)

@@ -18,10 +18,6 @@ from mapper.codegen.tiles import (
     C_BASE,
     IN_0,
     IN_1,
-    KCOL_0,
-    KCOL_1,
-    KROW_0,
-    KROW_1,
     OUT_0,
     OUT_1,
     REDUCTION_TILE,
@@ -29,6 +25,7 @@ from mapper.codegen.tiles import (
     RESULT,
     ZERO,
     inner,
+    packs_of,
     place_pieces,
     place_runs,
     place_step,
@@ -237,7 +234,7 @@ def store_share(w, loads, first, count):  # type: ignore[no-untyped-def]
 def queue_stores(w, info, address, pieces, piece_count, computes, share, last, stores, state):  # type: ignore[no-untyped-def]
     """Queue the stores of a result in its last step, each behind the compute that finishes it, spread over `share` of
     the computes of one result (as fast as the port takes them for the `last` result)."""
-    taps = (info[KROW_1] - info[KROW_0]) * (info[KCOL_1] - info[KCOL_0])
+    taps = packs_of(w, info)
     k_blocks = -(-(info[IN_1] - info[IN_0]) // w.dim)
     total = np.int64(1)
     for piece in range(piece_count):

@@ -51,6 +51,7 @@ from mapper.codegen.tiles import (
     b_row,
     inner,
     merged,
+    packs_of,
     place_pieces,
     place_runs,
     place_step,
@@ -125,9 +126,10 @@ def _put_due(w, bases, out, at, loads, stores, state, compute, result):  # type:
 
 @merged
 def _stationary(w, info, block, krow, kcol, k):  # type: ignore[no-untyped-def]
-    """What the runs of one weight block share: A's rows before a run's own, A's columns, and the block of B."""
+    """What the runs of one weight block (from kernel column `kcol` on, those packed with it) share: A's rows before a
+    run's own, A's columns, and the block of B."""
     krow_0, kcol_0, in_0 = (0, 0, 0) if w.a_place else (info[KROW_0], info[KCOL_0], info[IN_0])
-    depth = min(w.dim, info[IN_1] - k)
+    depth = min(w.dim, info[IN_1] - k) * min(w.pixels, info[KCOL_1] - kcol)
     columns = min(w.dim, info[OUT_1] - info[OUT_0] - block * w.dim)
     a = info[A_BASE] + (k - in_0) // w.dim * w.a_depth
     a += (krow - krow_0) * w.row_dilation * w.a_line + (kcol - kcol_0) * w.column_dilation
@@ -171,7 +173,7 @@ def _ws_computes(w, bases, info, runs, run_count, loads, stores, state, out, at)
     first = info[REDUCTION_TILE] == 0 and not w.bias and info[REPEAT] % w.parts == 0
     for block in range(-(-(info[OUT_1] - info[OUT_0]) // w.dim)):
         for krow in range(info[KROW_0], info[KROW_1]):
-            for kcol in range(info[KCOL_0], info[KCOL_1]):
+            for kcol in range(info[KCOL_0], info[KCOL_1], w.pixels):
                 for k in range(info[IN_0], info[IN_1], w.dim):
                     fresh = first and krow == info[KROW_0] and kcol == info[KCOL_0] and k == info[IN_0]
                     shared = _stationary(w, info, block, krow, kcol, k)
@@ -188,13 +190,12 @@ def _os_computes(w, bases, info, runs, run_count, loads, stores, state, out, at)
     """Result block outer, reduction inner; the sum leaves the mesh before its output register could saturate."""
     compute = ZERO
     first = info[REDUCTION_TILE] == 0 and not w.bias and info[REPEAT] % w.parts == 0
-    taps = (info[KROW_1] - info[KROW_0]) * (info[KCOL_1] - info[KCOL_0])
-    depth = taps * -(-(info[IN_1] - info[IN_0]) // w.dim)
+    depth = packs_of(w, info) * -(-(info[IN_1] - info[IN_0]) // w.dim)
     for block in range(-(-(info[OUT_1] - info[OUT_0]) // w.dim)):
         for run in range(run_count):
             term = 0
             for krow in range(info[KROW_0], info[KROW_1]):
-                for kcol in range(info[KCOL_0], info[KCOL_1]):
+                for kcol in range(info[KCOL_0], info[KCOL_1], w.pixels):
                     for k in range(info[IN_0], info[IN_1], w.dim):
                         at = _put_due(w, bases, out, at, loads, stores, state, compute, info[RESULT])
                         starts = term % w.os_blocks_per_result == 0
@@ -217,8 +218,7 @@ def _emit_steps(w, bases, offsets, state, loads, ahead, stores, runs, pieces, ou
     while state[STEP] < steps and out[0].size - at >= room:
         step = state[STEP]
         place_step(w, step, info)
-        taps = (info[KROW_1] - info[KROW_0]) * (info[KCOL_1] - info[KCOL_0])
-        computes = runs_of(w, info) * taps * -(-(info[IN_1] - info[IN_0]) // w.dim)
+        computes = runs_of(w, info) * packs_of(w, info) * -(-(info[IN_1] - info[IN_0]) // w.dim)
         computes *= -(-(info[OUT_1] - info[OUT_0]) // w.dim)
         # A single result buffer is free for the next result when all of the last one is stored.
         at = _put_stores(w, bases, out, at, stores, state, ALL_DUE, info[RESULT] - (0 if w.c_single else 1))

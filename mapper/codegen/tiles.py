@@ -61,10 +61,22 @@ def place_step(w, step, info):  # type: ignore[no-untyped-def]
 
 
 @inner
+def packs_in_row(w, info):  # type: ignore[no-untyped-def]
+    """Packs of kernel columns in a kernel row of the step: each is one position of the kernel to the array."""
+    return -(-(info[KCOL_1] - info[KCOL_0]) // w.pixels)
+
+
+@inner
+def packs_of(w, info):  # type: ignore[no-untyped-def]
+    """Packs of kernel columns in all of the step's kernel rows."""
+    return (info[KROW_1] - info[KROW_0]) * packs_in_row(w, info)
+
+
+@inner
 def run_index(w, info, block, tap, k_block, run):  # type: ignore[no-untyped-def]
-    """Position among the step's computes of one (output-channel block, kernel position, in-channel block, run of
+    """Position among the step's computes of one (output-channel block, pack of kernel columns, in-channel block, run of
     columns)."""
-    taps = (info[KROW_1] - info[KROW_0]) * (info[KCOL_1] - info[KCOL_0])
+    taps = packs_of(w, info)
     k_blocks = -(-(info[IN_1] - info[IN_0]) // w.dim)
     runs = runs_of(w, info)
     if w.weight_stationary:

@@ -115,6 +115,7 @@ class Walk(NamedTuple):
     b_rows: int
     os_blocks_per_result: int
     parts: int
+    pixels: int
 
 
 def walk_of(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> Walk:
@@ -214,6 +215,7 @@ def walk_of(nest: ArrayNest, mapping: Mapping, accelerator: Accelerator) -> Walk
         b_rows=layout.b.rows,
         os_blocks_per_result=_os_blocks_per_result(accelerator),
         parts=1,
+        pixels=mapping.max_pixels_per_row,
     )
 
 

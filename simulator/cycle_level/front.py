@@ -146,6 +146,7 @@ def note_config(m, rs1, rs2, queue):  # type: ignore[no-untyped-def]
             m[S_A_T] = bits(rs1, 8, 8)
     elif queue == LOAD:
         m[S_BLOCK0 + bits(rs1, 4, 3)] = bits(rs1, 31, 16)
+        m[S_PIXELS0 + bits(rs1, 4, 3)] = most(bits(rs1, 15, 8), 1) - 1
     elif bits(rs1, 1, 0) == 2:
         m[S_POOLED] = 1 if bits(rs1, 5, 4) > 0 else 0
 

@@ -23,12 +23,23 @@ from simulator.engine import simulate
 from simulator.mapping import Mapping, Tile, dataflows, tile_counts
 from simulator.roofline import roofline, roofline_of_array_nest, touched_bytes
 from simulator.tile_sums import Axis, line_cycles, row_beats, sum_of_touched
-from tests.nest_cases import BERT, GEMMINI, RESNET50, convolution, machine, machines, mappings, matmul, nests
+from tests.nest_cases import (
+    BERT,
+    GEMMINI,
+    RESNET50,
+    convolution,
+    few_channels,
+    machine,
+    machines,
+    mappings,
+    matmul,
+    nests,
+)
 
 
 def drawn_case(data: st.DataObject, accelerator: Accelerator, largest: int) -> tuple[ArrayNest, Mapping, Cost]:
     """A random nest with a legal mapping and its cost."""
-    nest = data.draw(nests(largest=largest))
+    nest = data.draw(st.one_of(nests(largest=largest), few_channels(largest=2 + largest)))
     assume(dataflows(nest, accelerator))
     mapping = data.draw(mappings(nest, accelerator))
     try:
@@ -86,7 +97,10 @@ def spans(size: int, tile: int) -> list[range]:
 def walked_compute(nest: ArrayNest, mapping: Mapping, dim: int) -> int:
     """Array cycles of one repeat, block by block."""
     tile, total = mapping.tile, 0
-    blocks = nest.kernel_rows * nest.kernel_columns * -(-nest.in_channels // dim) * -(-nest.out_channels // dim)
+    columns = [
+        len(range(0, len(part), mapping.max_pixels_per_row)) for part in spans(nest.kernel_columns, tile.kernel_columns)
+    ]
+    blocks = nest.kernel_rows * sum(columns) * -(-nest.in_channels // dim) * -(-nest.out_channels // dim)
     for images, rows, columns in product(
         spans(nest.images, tile.images), spans(nest.out_rows, tile.out_rows), spans(nest.out_columns, tile.out_columns)
     ):

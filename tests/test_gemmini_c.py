@@ -73,6 +73,7 @@ LAYERS = (
     emitted(addition(), seed=60),
     emitted(given_by("600,512,80"), seed=70),
     emitted(given_by("5x5x64,3x3x64,g64"), seed=80),
+    emitted(given_by("20x33x3,5x7x20,s2,p2"), seed=90),
 )
 
 
@@ -163,13 +164,15 @@ def test_it_compiles_to_the_accelerator_s_instructions(tmp_path):
 @needs_cross
 @pytest.mark.skipif(QEMU is None, reason="no qemu-riscv64 on the PATH")
 def test_on_riscv_the_values_are_the_same(tmp_path):
-    done = run(compiled(tmp_path, c_file(("test",), LAYERS[:6], GEMMINI), "-static", compiler=CROSS), QEMU)
+    done = run(
+        compiled(tmp_path, c_file(("test",), (*LAYERS[:6], LAYERS[9]), GEMMINI), "-static", compiler=CROSS), QEMU
+    )
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "PASSED")
 
 
 @needs_gcc
 @settings(max_examples=6, derandomize=True, deadline=None)
-@given(data=st.data(), layer=st.sampled_from([LAYERS[1].layer, LAYERS[4].layer]))
+@given(data=st.data(), layer=st.sampled_from([LAYERS[1].layer, LAYERS[4].layer, LAYERS[9].layer]))
 def test_any_legal_mapping_passes(data, layer, tmp_path_factory):
     mapping = data.draw(legal_mappings(layer.work, GEMMINI))
     if mapping is None:

@@ -20,7 +20,7 @@ from simulator.accelerator import Accelerator
 from simulator.analytical import analytical
 from simulator.array_nest import ArrayNest
 from simulator.mapping import check_legal
-from tests.nest_cases import BERT, GEMMINI, RESNET50, convolution, machine, machines, matmul, nests
+from tests.nest_cases import BERT, GEMMINI, RESNET50, convolution, few_channels, machine, machines, matmul, nests
 
 TOLERANCE = {"cp-sat": 0.0, "highs": 1e-4}
 """The gap that a proof may leave: HiGHS computes in floating point and its bound is lowered by that."""
@@ -48,6 +48,32 @@ def test_optimum_is_the_exhaustive_optimum(
     assert found.gap <= TOLERANCE[solver]
     if solver == "cp-sat":
         assert (found.status, found.bound, found.tie_bound, found.tie_gap) == ("optimal", *numbers, 0.0)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    nest=few_channels(largest=7),
+    accelerator=machines(),
+    objective=st.sampled_from(OBJECTIVES),
+    solver=st.sampled_from(get_args(SolverName)),
+)
+def test_optimum_with_packed_kernel_columns_is_the_exhaustive_optimum(
+    nest: ArrayNest, accelerator: Accelerator, objective: Objective, solver: SolverName
+) -> None:
+    try:
+        _, _, oracle = exhaustive(nest, accelerator, objective=objective)
+    except InfeasibleError:
+        with pytest.raises(InfeasibleError):
+            solve(nest, accelerator, objective=objective, solver=solver)
+        return
+    mapping, found = solve(nest, accelerator, objective=objective, solver=solver)
+    first, second = key_of(analytical(nest, mapping, accelerator), accelerator, objective)
+    numbers = (in_units(first, accelerator, objective), second)
+    assert (found.objective, found.tie_objective) == numbers == (oracle.objective, oracle.tie_objective)
+    assert found.bound <= found.objective
+    assert found.gap <= TOLERANCE[solver]
+    without = msgspec.structs.replace(accelerator, dma=msgspec.structs.replace(accelerator.dma, pixel_repeater=False))
+    assert found.objective <= solve(nest, without, objective=objective)[1].objective
 
 
 LAYERS = {

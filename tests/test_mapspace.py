@@ -27,6 +27,7 @@ from reports.mapspace_published import PUBLISHED, published_of
 from simulator.accelerator_file import load_accelerator
 from simulator.analytical import analytical
 from simulator.mapping import PLACEMENTS, Tile, check_legal, dataflows
+from simulator.packing import most_pixels_per_row
 from systolic.layer_request import layer_of
 from systolic.mapspace_job import MapspaceRequest, starved_cycles, study_of
 from systolic.network import NetworkRequest
@@ -63,6 +64,7 @@ def test_many_mappings_at_once_cost_what_each_costs_alone(data, nest, accelerato
         order=order,
         a_placement=a_placement,
         b_placement=b_placement,
+        max_pixels_per_row=data.draw(st.integers(1, most_pixels_per_row(nest, accelerator))),
     )
     sizes = np.empty((60, 7), np.int64)
     for column, name in enumerate(LOOPS):
@@ -81,7 +83,9 @@ def test_many_mappings_at_once_cost_what_each_costs_alone(data, nest, accelerato
         assert exact == batch
 
 
-@pytest.mark.parametrize("text", ["6,9,10", "3x4x5,2x2x6,s1,p0", "1x9x6,1x3x4,n2", "4x4x6,3x1x9,d1,g3"])
+@pytest.mark.parametrize(
+    "text", ["6,9,10", "3x4x5,2x2x6,s1,p0", "1x9x6,1x3x4,n2", "4x4x6,3x1x9,d1,g3", "2x7x1,1x3x4", "1x9x2,1x4x3,p1"]
+)
 def test_samples_are_uniform_over_all_legal_mappings(text):
     nest = nest_of(text)
     everything = list(legal_mappings(nest, TINY))

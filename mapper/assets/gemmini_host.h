@@ -116,6 +116,8 @@ static inline void gemmini_do_mvin(int id, uint64_t from, uint64_t span) {
   uint64_t stride = gemmini_load2[id], block = gemmini_bits(gemmini_load1[id], 31, 16);
   float scale = gemmini_bits_float((uint32_t)(gemmini_load1[id] >> 32));
   bool in_acc = address >> 31, adds = address >> 30 & 1, wide = in_acc && !(gemmini_load1[id] >> 2 & 1);
+  uint32_t repeats = gemmini_bits(gemmini_load1[id], 15, 8), half = BANK_NUM * BANK_ROWS / 2;
+  if (repeats > 1 && (in_acc || repeats * columns > DIM)) gemmini_stop("repeated pixels fit no row");
   for (uint32_t row = 0; row < rows; row++) {
     for (uint32_t column = 0; column < columns; column++) {
       uint32_t local = gemmini_row(address, (uint32_t)(column / DIM * block) + row);
@@ -124,6 +126,9 @@ static inline void gemmini_do_mvin(int id, uint64_t from, uint64_t span) {
       if (from && wide) memcpy(&value, at + 4 * column, 4);
       if (from && !wide) value = scale == 1.0f ? ((const int8_t *)at)[column] : gemmini_scaled(((const int8_t *)at)[column], scale);
       if (!in_acc) gemmini_sp[local][column % DIM] = (int8_t)value;
+      /* Copy r of a pixel goes r rows up and r pixels to the right, none out of the half its row is in. */
+      for (uint32_t copy = 1; copy < repeats && local >= copy + (local < half ? 0 : half); copy++)
+        gemmini_sp[local - copy][column + copy * columns] = (int8_t)value;
       else gemmini_acc[local][column % DIM] = (int32_t)((uint32_t)value + (adds ? (uint32_t)gemmini_acc[local][column % DIM] : 0));
     }
   }

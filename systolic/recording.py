@@ -182,8 +182,12 @@ def mapping_text(mapping: Mapping) -> str:
     order = "pixels, channels" if mapping.order == "pixels_outer" else "channels, pixels"
     return (
         f"{mapping.dataflow} [{order}] tile {pixels} px, {tile.out_channels} out, {kernel}{tile.in_channels} in; "
-        f"A {mapping.a_placement}, B {mapping.b_placement}{_single_text(mapping)}"
+        f"A {mapping.a_placement}, B {mapping.b_placement}{_packed_text(mapping)}{_single_text(mapping)}"
     )
+
+
+def _packed_text(mapping: Mapping) -> str:
+    return f"; {mapping.max_pixels_per_row} kernel columns a row" if mapping.max_pixels_per_row > 1 else ""
 
 
 def _single_text(mapping: Mapping) -> str:

@@ -126,10 +126,10 @@ static inline void gemmini_do_mvin(int id, uint64_t from, uint64_t span) {
       if (from && wide) memcpy(&value, at + 4 * column, 4);
       if (from && !wide) value = scale == 1.0f ? ((const int8_t *)at)[column] : gemmini_scaled(((const int8_t *)at)[column], scale);
       if (!in_acc) gemmini_sp[local][column % DIM] = (int8_t)value;
+      else gemmini_acc[local][column % DIM] = (int32_t)((uint32_t)value + (adds ? (uint32_t)gemmini_acc[local][column % DIM] : 0));
       /* Copy r of a pixel goes r rows up and r pixels to the right, none out of the half its row is in. */
       for (uint32_t copy = 1; copy < repeats && local >= copy + (local < half ? 0 : half); copy++)
         gemmini_sp[local - copy][column + copy * columns] = (int8_t)value;
-      else gemmini_acc[local][column % DIM] = (int32_t)((uint32_t)value + (adds ? (uint32_t)gemmini_acc[local][column % DIM] : 0));
     }
   }
 }

@@ -5,9 +5,9 @@ python -m benchmarks.bench_mapping_quality [--write]
 
 The bound of a layer is what no mapping goes below: the larger of its array cycles quantised by the array (one row of
 DIM inputs a cycle for every DIM x DIM block of weights, kernel columns packed as tightly as the machine can) and of its
-compulsory traffic at the memory port's bandwidth (the roofline's). gap = (cycles - bound) / bound. Printed: one line a layer, slowest gap first, then the share of the
-heuristic's gap that ours closes, and how many layers end within 10 % of the bound; --write puts these into
-docs/mapping.md.
+compulsory traffic at the memory port's bandwidth (the roofline's). gap = (cycles - bound) / bound. Printed: one line a
+layer, slowest gap first, then the share of the heuristic's gap that ours closes, and how many layers end within 10 % of
+the bound; --write puts these into docs/mapping.md.
 """
 
 from __future__ import annotations

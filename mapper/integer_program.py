@@ -15,7 +15,7 @@ from time import perf_counter
 from typing import get_args
 
 from mapper.heuristic import heuristic, smallest_mapping
-from mapper.mapping_space import Floor, floor_of, space_of
+from mapper.mapping_space import Floor, floor_of, least_cycles, space_of
 from mapper.objective import Key, in_units, key_from, key_of
 from mapper.solve import Objective, Solve, SolverName
 from mapper.space_search import Answer, search
@@ -105,7 +105,10 @@ def _answers(question: _Question, baseline: _Baseline | None) -> list[Answer]:
             first, second = question.floor_key
             answers.append(Answer(mapping=None, cost=None, bound=first, tie_bound=second, branches=0, conflicts=0))
             break
-        space = space_of(nest, question.accelerator, kernel, question.objective, _cycles_limit(question, best))
+        limit = _cycles_limit(question, best)
+        if limit is not None and least_cycles(nest, question.accelerator, floor, kernel[1]) > limit:
+            continue
+        space = space_of(nest, question.accelerator, kernel, question.objective, limit)
         answer = search(
             space,
             question.objective,

@@ -98,21 +98,21 @@ def space_of(
         array_cycles = cycles_limit - ramp.before_compute - ramp.after_compute
         array_limit = array_cycles // least_weight_blocks(nest, accelerator, kernel[1])
     energy = reads_energy(objective)
+    pixels = pixel_options(nest, accelerator, kernel, array_limit, every_dataflow=energy)
+    copies, spills = copies_for(objective), spills_for(objective)
+    possible = (
+        plans(nest, accelerator, kernel, every_dataflow=energy, copies_at_most=copies, spills=spills)
+        if len(pixels)
+        else ()
+    )
     return Space(
         nest=nest,
         accelerator=accelerator,
         kernel=kernel,
         energy=energy,
-        pixels=pixel_options(nest, accelerator, kernel, array_limit, every_dataflow=energy),
+        pixels=pixels,
         channels=out_channel_options(nest, accelerator),
-        plans=plans(
-            nest,
-            accelerator,
-            kernel,
-            every_dataflow=energy,
-            copies_at_most=copies_for(objective),
-            spills=spills_for(objective),
-        ),
+        plans=possible,
     )
 
 
@@ -135,6 +135,14 @@ def floor_of(nest: ArrayNest, accelerator: Accelerator) -> Floor:
         + parts.per_update * updates
         + parts.per_bias_block * nest.repeat_count * whole.pixels["output_blocks"],
     )
+
+
+def least_cycles(nest: ArrayNest, accelerator: Accelerator, floor: Floor, kernel_columns: int) -> int:
+    """Cycles that no mapping with tiles of `kernel_columns` goes below: `floor`'s array cycles a block of weights, for as
+    many blocks as such tiles can be packed into."""
+    ramp, fewest = ramps(nest, accelerator), least_weight_blocks(nest, accelerator)
+    array = (floor.cycles - ramp.before_compute - ramp.after_compute) // fewest
+    return floor.cycles + (least_weight_blocks(nest, accelerator, kernel_columns) - fewest) * array
 
 
 def fixed_energy(nest: ArrayNest, accelerator: Accelerator) -> FixedEnergy:

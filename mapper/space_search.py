@@ -82,11 +82,15 @@ class _Search:
         """The first goal's least, then the second's among its optima."""
         bounds = list(key_from(self.floor.cycles, self.floor.bytes, self.floor.energy, self.objective))
         goals = [self.program.goals[goal] for goal in _GOALS[self.objective]]
+        first = 0
         if to_beat is not None:
             self.program.linear.at_most(goals[0], to_beat[0])
-        for stage, goal in enumerate(goals):
+            if to_beat[0] == bounds[0]:  # Nothing has less of the first goal, so only the second is open.
+                self.program.linear.at_most(goals[1], to_beat[1])
+                first = 1
+        for stage, goal in list(enumerate(goals))[first:]:
             outcome = self._minimise(goal)
-            if outcome.values is None and outcome.exhausted and stage == 0:
+            if outcome.values is None and outcome.exhausted and stage == first:
                 return None
             bounds[stage] = max(bounds[stage], outcome.bound)
             if outcome.values is None or self.best is None:

@@ -138,8 +138,8 @@ def floor_of(nest: ArrayNest, accelerator: Accelerator) -> Floor:
 
 
 def least_cycles(nest: ArrayNest, accelerator: Accelerator, floor: Floor, kernel_columns: int) -> int:
-    """Cycles that no mapping with tiles of `kernel_columns` goes below: `floor`'s array cycles a block of weights, for as
-    many blocks as such tiles can be packed into."""
+    """Cycles that no mapping with tiles of `kernel_columns` goes below: `floor`'s array cycles a block of weights, for
+    the fewest blocks that such tiles can be packed into."""
     ramp, fewest = ramps(nest, accelerator), least_weight_blocks(nest, accelerator)
     array = (floor.cycles - ramp.before_compute - ramp.after_compute) // fewest
     return floor.cycles + (least_weight_blocks(nest, accelerator, kernel_columns) - fewest) * array

@@ -64,6 +64,15 @@ def test_lines_come_before_the_first_kernel_row_that_reads_them_where_sums_stay(
     check_values(nest, mapping, MACHINES[0], 0, 0.0078125, "none")
 
 
+def test_lines_of_a_panel_come_before_the_first_of_several_kernel_tiles_that_reads_them_where_sums_stay():
+    """The first step has one kernel row: a line that later output lines begin with is no earlier one's last."""
+    sizes = {"out_rows": 2, "in_rows": 5, "in_columns": 9, "kernel_rows": 3, "kernel_columns": 5}
+    nest = matmul_nest(3, 1, 1, row_stride=2, column_stride=2, **sizes)
+    mapping = replace(tiled(3, 1, 1, rows=2, a="panel"), dataflow="os")
+    for accelerator in MACHINES:
+        check_values(nest, mapping, accelerator, 1, 0.0123, "none")
+
+
 def check_values(nest, mapping, accelerator, seed, scale, activation):
     image, addresses, (a, b, bias) = memory_of(nest, seed)
     program = emit(nest, mapping, accelerator, activation=activation, scale=scale, addresses=addresses)

@@ -7,7 +7,7 @@ a graph of the same operators with other constants: weights and biases on their 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from hls.data import batch_of, check_classification
 from hls.learning import Course, State, Values, cross_entropy, learn, required_jax, started
+from hls.retraining.alignment import aligned, without_alignments
 from hls.retraining.checkpoint import Checkpoints, Saved, Score, array_digest, graph_digest
 from hls.retraining.network import Network
 from hls.retraining.pruning import check_masks
@@ -90,9 +91,11 @@ def retrain(
     same result, bit for bit, as if it had never stopped. `progress` gets epochs done and in all.
 
     Scales keep their number of binary digits (powers of two stay powers of two) and biases follow the scales of their
-    layers, their bit widths growing where they must. Raises InputError where jax is missing; for data that do not fit
-    (`hls.data.check_classification`); for a graph without quantisers, with others than Quant, without values, or
-    ending in a softmax; for a checkpoint of another run; and where training diverges.
+    layers, their bit widths growing where they must; Quants that align operands of additions are put in anew.
+
+    Raises InputError where jax is missing; for data that do not fit (`hls.data.check_classification`); for a graph
+    without quantisers, with others than Quant, without values, or ending in a softmax; for a checkpoint of another run;
+    and where training diverges.
     """
     check_classification(graph, inputs, labels)
     _check_logits(graph)
@@ -100,8 +103,9 @@ def retrain(
         check_classification(graph, *validation)
     elif recipe.keep == "best":
         raise InputError("keep", "the best is known with validation data only", value=recipe.keep)
-    what = learnable(graph)
-    network = Network(graph=graph, what=what, masks=check_masks(graph, what.parameters, masks or {}))
+    plain = without_alignments(graph)
+    what = learnable(plain)
+    network = Network(graph=plain, what=what, masks=check_masks(plain, what.parameters, masks or {}))
     predict = _predictor(network)
     diary = _opened(network, (inputs, labels), validation, recipe, resume, predict, progress)
     learn(
@@ -112,7 +116,8 @@ def retrain(
         _course(network, recipe, len(inputs)),
         each_epoch=diary.write,
     )
-    return diary.result(network)
+    result = diary.result(network)
+    return result if plain is graph else replace(result, graph=aligned(result.graph))
 
 
 def _course(network: Network, recipe: RetrainingRecipe, samples: int) -> Course:

@@ -11,6 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rtl_networks import cnn, execute_rows, mlp, quantise, random_inputs, weight
 
+from hls.allocation.network import quantisable
+from hls.quantise.calibrate import calibrated
+from hls.quantise.insert import quantised
 from hls.rtl.trace import predict, trace
 from hls.rtl.write import write_rtl
 from model_ir.builder import GraphBuilder
@@ -114,6 +117,24 @@ def test_two_inputs_joined_moved_and_added_are_exact() -> None:
     flat = builder.apply(Reshape, both, shape=(5, 12))
     least = builder.apply(Binary, builder.apply(Binary, flat, flat, function="min"), flat, function="sub")
     assert_exact(builder.finish(flat, both, least), samples=100)
+
+
+def test_what_the_quantiser_makes_of_a_float_network_is_taken_as_it_is() -> None:
+    builder = GraphBuilder("float")
+    generator = np.random.default_rng(0)
+    x = builder.input("x", (50, 5))
+    for layer, (rows, columns) in enumerate(((5, 6), (6, 3))):
+        matrix = builder.parameter(f"w{layer}", (rows, columns), value=drawn(generator, rows, columns))
+        bias = builder.parameter(f"b{layer}", (columns,), value=drawn(generator, columns))
+        x = builder.apply(MatMul, x, matrix, bias, name=f"dense{layer}")
+        x = builder.apply(Unary, x, function="relu", name=f"relu{layer}") if layer == 0 else x
+    graph = builder.finish(x)
+    bits = dict(zip(quantisable(graph).variables, (5, 4, 3, 6), strict=True))
+    assert_exact(quantised(graph, calibrated(graph, drawn(generator, 200, 5), bits)))
+
+
+def drawn(generator: np.random.Generator, *shape: int) -> Any:
+    return generator.normal(size=shape).astype(np.float32)
 
 
 def changed(graph: Graph, name: str, value: Any) -> Graph:

@@ -17,6 +17,8 @@ from model_ir.ops.quantisation import Quant
 Array = npt.NDArray[Any]
 ROUNDINGS = {"ROUND": "even", "HALF_EVEN": "even", "FLOOR": "down"}
 """QONNX's modes that cost an adder at most."""
+MOST_BITS = 32
+"""Widest Quant: biases lie on the grid of their layer's sums."""
 CONSTANT_BITS = 24
 """Integers up to 2^24 are exact in float32, in which graphs execute."""
 
@@ -45,10 +47,10 @@ def fixed_grid(op: Quant, parameters: Sequence[Array]) -> FixedGrid:
     if (zero_point != 0).any():
         raise refusal(op, f"zero point {op.inputs[2]!r} must be 0 in RTL", value=float(zero_point.ravel()[0]))
     least = 1 if not op.signed or not op.narrow else 2
-    fitting = (bits == np.round(bits)) & (bits >= least) & (bits <= CONSTANT_BITS)
+    fitting = (bits == np.round(bits)) & (bits >= least) & (bits <= MOST_BITS)
     if not fitting.all():
         value = float(bits[~fitting].ravel()[0])
-        raise refusal(op, f"bit width {op.inputs[3]!r} does not fit", value=value, limit=f"{least} to {CONSTANT_BITS}")
+        raise refusal(op, f"bit width {op.inputs[3]!r} does not fit", value=value, limit=f"{least} to {MOST_BITS}")
     half = 2.0 ** (bits - 1)
     low = (-half + op.narrow) * scale if op.signed else 0.0 * scale * half
     high = ((half - 1) if op.signed else (2 * half - 1 - op.narrow)) * scale

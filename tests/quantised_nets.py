@@ -144,6 +144,17 @@ def odd_net(*, depthwise: bool = True, batch: int = 1, seed: int = 0) -> Graph:
     return net.b.finish(net.quant(net.dense(x, "last", 3, 5), 6, 2.0**0))
 
 
+def two_readers_net() -> Graph:
+    """Sums and a ReLU that two quantisers each read, with grids of their own."""
+    net, x = started((1, 4), 2)
+    sums = net.dense(x, "sums", 5, 5)
+    relu = net.b.apply(Unary, net.dense(x, "more", 5, 5), name="relu", function="relu")
+    grids = [(source, bits, scale) for source in (sums, relu) for bits, scale in ((4, 2.0**-1), (6, 2.0**-3))]
+    views = [net.quant(net.b.apply(Reshape, source, shape=(1, 5)), bits, scale) for source, bits, scale in grids]
+    first, second = (net.b.apply(Binary, *views[place : place + 2], function="add") for place in (0, 2))
+    return net.b.finish(net.b.apply(Binary, first, second, name="total", function="add"))
+
+
 def inputs_of(graph: Graph, samples: int, seed: int = 1) -> Any:
     """Samples over the input's range and beyond it, not on its grid."""
     (name,) = graph.inputs

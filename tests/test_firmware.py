@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from quantised_nets import conv_net, dense_net, inputs_of, odd_net
+from quantised_nets import conv_net, dense_net, inputs_of, odd_net, two_readers_net
 
 from hls.firmware.conversion import converted
 from hls.firmware.equality import Match, executed, match
@@ -47,7 +47,8 @@ COMPILED: tuple[tuple[str, IoType, Callable[[], Graph]], ...] = (
     ("Vivado", "io_parallel", small_dense_net),
     ("VivadoAccelerator", "io_stream", small_dense_net),
     ("Quartus", "io_stream", small_dense_net),
-    ("Catapult", "io_parallel", small_dense_net),
+    ("Catapult", "io_stream", small_conv_net),
+    ("Catapult", "io_parallel", two_readers_net),
     ("Vitis", "io_parallel", odd_net),
     ("Vitis", "io_stream", small_conv_net),
     ("Quartus", "io_parallel", small_conv_net),
@@ -159,6 +160,10 @@ def test_a_project_goes_on_where_it_was_written(tmp_path: Path) -> None:
     written = write_project(graph, tmp_path / "project", settings)
     opened = opened_project(graph, tmp_path / "project", settings)
     assert (opened.folder, opened.name) == (written.folder, written.name)
+    with pytest.raises(InputError, match=r"holds a firmware project of its own: another network.onnx"):
+        opened_project(dense_net((6, 8, 4), (6, 4), fused=True, seed=1), tmp_path / "project", settings)
+    with pytest.raises(InputError, match=r"holds a firmware project of its own: another settings.json"):
+        opened_project(graph, tmp_path / "project", Settings(clock_ns=4.0))
     with pytest.raises(InputError, match=r"the project is not compiled \(value 0 libraries\)"):
         emulate(opened, inputs_of(graph, 2))
 

@@ -13,7 +13,7 @@ import pytest
 from firmware_oracle import executed_in_whole_numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from quantised_nets import QuantisedNet, conv_net, dense_net, inputs_of, odd_net, started
+from quantised_nets import QuantisedNet, conv_net, dense_net, inputs_of, odd_net, started, two_readers_net
 
 from hls.firmware.equality import executed
 from hls.firmware.fixed_point import Fixed, Span, joined
@@ -104,6 +104,26 @@ def test_quantisers_are_part_of_the_layer_before_where_nothing_else_reads_it() -
     assert str(network.layers[2].result) == "ufixed<5,2,RND_CONV,SAT>"
 
 
+def test_a_layer_that_two_quantisers_read_under_several_names_takes_in_neither() -> None:
+    graph = two_readers_net()
+    inputs = inputs_of(graph, 20)
+    network = lower(graph)
+    assert [layer.kind for layer in network.layers].count("Requantise") == 4
+    np.testing.assert_array_equal(executed_in_whole_numbers(network, inputs), executed(graph, inputs))
+
+
+def test_a_quantiser_that_changes_nothing_is_no_layer_and_hides_no_reader() -> None:
+    net, x = started((1, 4), 2)
+    relu = net.b.apply(Unary, net.dense(x, "sums", 5, 5), name="relu", function="relu")
+    wide = net.quant(relu, 20, 2.0**-8, signed=False)
+    total = net.b.apply(Binary, net.quant(wide, 3, 2.0**-1), wide, name="total", function="add")
+    graph = net.b.finish(total)
+    inputs = inputs_of(graph, 20)
+    network = lower(graph)
+    assert [layer.kind for layer in network.layers] == ["Port", "Dense", "Relu", "Requantise", "Sum"]
+    np.testing.assert_array_equal(executed_in_whole_numbers(network, inputs), executed(graph, inputs))
+
+
 def test_a_classifier_imported_from_qonnx_goes_out_again(tmp_path: Path) -> None:
     """As the file has it, and after the passes, which fold weights and their quantisers into one constant."""
     graph = dense_net((4, 6, 3), (4, 3), fused=True)
@@ -111,6 +131,15 @@ def test_a_classifier_imported_from_qonnx_goes_out_again(tmp_path: Path) -> None
     inputs = inputs_of(graph, 6)
     for back in (import_onnx(tmp_path / "net.onnx"), run_passes(import_onnx(tmp_path / "net.onnx"))):
         np.testing.assert_array_equal(executed_in_whole_numbers(lower(back), inputs), executed(graph, inputs))
+
+
+def test_a_weight_behind_its_quantiser_and_a_transpose_is_one_weight() -> None:
+    """As Brevitas writes linear layers, (outputs, inputs)."""
+    net, x = started((1, 4), 0)
+    turned = net.b.apply(Transpose, net.weight("w", (3, 4), 5), name="turned", perm=(1, 0))
+    graph = net.b.finish(net.b.apply(MatMul, x, turned, name="y"))
+    inputs = inputs_of(graph, 5)
+    np.testing.assert_array_equal(executed_in_whole_numbers(lower(graph), inputs), executed(graph, inputs))
 
 
 Finish = Callable[[QuantisedNet, str], str]

@@ -44,6 +44,7 @@ from model_ir.ops.elementwise import Binary, Unary
 from model_ir.ops.movement import Reshape
 from model_ir.ops.pooling import MaxPool
 from model_ir.ops.quantisation import Quant
+from model_ir.passes.absorb import absorb_transposes
 
 _CODE = re.compile(r"\W+", re.ASCII)
 
@@ -54,7 +55,7 @@ def lower(graph: Graph) -> Network:
     Raises InputError naming the operator or tensor for what hls4ml cannot take or not compute exactly, for quantisers
     and constants that are not fixed-point, and for sums that float32 does not hold exactly.
     """
-    graph = plain(graph)
+    graph = plain(absorb_transposes(graph))  # weights that exporters store transposed
     where = graph.origin or graph.name
     for what, names in (("input", graph.inputs), ("output", graph.outputs)):
         if len(names) != 1:
@@ -113,6 +114,10 @@ class _Lowering:
         """A C identifier for the layer that computes `tensor`."""
         return _identifier(tensor, {name.lower() for name in self.layers}, "layer")
 
+    def owns(self, layer: Layer, tensor: str) -> bool:
+        """Whether whoever reads `tensor` is the only one to read `layer`: no other name, no other reader."""
+        return layer.tensor == tensor and self._readers[tensor] == 1
+
     def read_once(self, tensor: str) -> bool:
         """Whether one operator, or the caller, reads `tensor`."""
         return self._readers[tensor] == 1
@@ -137,7 +142,7 @@ def _quant(lowering: _Lowering, op: Quant) -> None:
     span, whole_range = before.result.span, grid.span
     if span.exponent >= grid.exponent and joined(span, whole_range) == whole_range:
         lowering.alias(op.outputs[0], before)  # every value is on the grid already
-    elif isinstance(before, Dense | Convolution | Relu) and not before.rounds and lowering.read_once(source):
+    elif isinstance(before, Dense | Convolution | Relu) and not before.rounds and lowering.owns(before, source):
         lowering.put(replace(before, result=grid))
         lowering.alias(op.outputs[0], before)
     else:
@@ -243,7 +248,7 @@ def _binary(lowering: _Lowering, op: Binary) -> None:
     computed, constant = op.inputs if first else op.inputs[::-1]
     before, bias = lowering.layer_of(computed), stored(graph, constant, needs_grid=False)
     fits = isinstance(before, Dense | Convolution) and before.bias is None and not before.rounds
-    if bias is None or not fits or not lowering.read_once(computed):
+    if bias is None or not fits or not lowering.owns(before, computed):
         raise refused(
             graph, op, "a constant is added elsewhere than right behind a dense layer or convolution", "move it"
         )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -21,12 +22,13 @@ from hls.firmware.lower import lower
 from hls.firmware.network import Network, from_firmware, to_channels_last
 from hls.firmware.settings import BACKENDS, Settings, check_settings
 from hls.firmware.writing import move_names, write_files
-from hls.qonnx.export import export_qonnx
+from hls.qonnx.export import qonnx_bytes
 from model_ir.errors import InputError
 from model_ir.graph import Graph
 
 Array = npt.NDArray[Any]
-LOG_NAME, QONNX_NAME, CHANNELS_LAST_NAME = "hls4ml.log", "network.onnx", "network_channels_last.onnx"
+LOG_NAME, SETTINGS_NAME = "hls4ml.log", "settings.json"
+QONNX_NAME, CHANNELS_LAST_NAME = "network.onnx", "network_channels_last.onnx"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +67,8 @@ def write_project(graph: Graph, folder: str | Path, settings: Settings | None = 
         model_path.write_bytes(channels_last_model(network).SerializeToString(deterministic=True))
         with heard(log):
             write_files(converted(network, settings, str(made), str(model_path)), made)
-        export_qonnx(graph, made / QONNX_NAME)
+        (made / QONNX_NAME).write_bytes(qonnx_bytes(graph))
+        (made / SETTINGS_NAME).write_bytes(msgspec.json.encode(settings))
         (made / LOG_NAME).write_text(log.getvalue(), encoding="utf-8")
         move_names(made, target)
         made.chmod(0o755)
@@ -78,11 +81,20 @@ def write_project(graph: Graph, folder: str | Path, settings: Settings | None = 
 
 
 def opened_project(graph: Graph, folder: str | Path, settings: Settings) -> Project:
-    """The project that `write_project` made of the same graph and settings in `folder`, to go on with."""
+    """The project that `write_project` made of the same graph and settings in `folder`, to go on with.
+
+    Raises InputError where the folder has none, or one of another network or with other settings.
+    """
     network = lower(graph)
     target = Path(folder).absolute()
-    if not (target / QONNX_NAME).is_file():
-        raise InputError(str(target), "holds no firmware project")
+    wanted = {QONNX_NAME: qonnx_bytes(graph), SETTINGS_NAME: msgspec.json.encode(settings)}
+    for name, content in wanted.items():
+        try:
+            found = (target / name).read_bytes()
+        except OSError as error:
+            raise InputError(str(target), f"holds no firmware project: {name} cannot be read") from error
+        if found != content:
+            raise InputError(str(target), f"holds a firmware project of its own: another {name}")
     return Project(folder=target, name=network.name, settings=settings, network=network)
 
 

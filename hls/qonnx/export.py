@@ -38,13 +38,19 @@ def export_qonnx(graph: Graph, path: str | Path) -> None:
     UnsupportedOperatorError naming an operator that QONNX has no node for, InputError for a parameter without a value
     and for a path that cannot be written.
     """
-    message = qonnx_model(graph).SerializeToString(deterministic=True)
+    message = qonnx_bytes(graph)
     target = Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _replace(target, message)
     except OSError as error:
         raise InputError(str(target), f"cannot write the QONNX file: {error.strerror or error}") from error
+
+
+def qonnx_bytes(graph: Graph) -> bytes:
+    """The content of the file: the same bytes for the same graph; raises as `export_qonnx` does."""
+    content: bytes = qonnx_model(graph).SerializeToString(deterministic=True)
+    return content
 
 
 def qonnx_model(graph: Graph) -> onnx.ModelProto:

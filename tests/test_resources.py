@@ -17,6 +17,8 @@ from hls.allocation.allocate import allocate, minima
 from hls.allocation.costs import table
 from hls.allocation.network import choices_for, quantisable
 from hls.allocation.problem import Budget, Problem
+from hls.quantise.calibrate import calibrated
+from hls.quantise.insert import quantised
 from hls.resources import calibration
 from hls.resources.adders import reused, signed_digits, significant_bits, sum_width, unrolled
 from hls.resources.calibration import LUTS_PER_DSP, fitted, published_rows, vivado
@@ -291,6 +293,18 @@ def test_an_activation_between_quant_and_layer_must_stay_on_its_grid() -> None:
     tensors = {**graph.tensors, "bent": replace(graph.tensors["features.quant"], name="bent")}
     with pytest.raises(InputError, match=r"MatMul 'dense_0': what it multiplies did not come through a Quant"):
         fixed_layers(replace(graph, ops=tuple(ops), tensors=tensors))
+
+
+def test_channels_with_bits_of_their_own() -> None:
+    graph = float_mlp((6, 8, 4))
+    bits = dict.fromkeys(quantisable(graph).activations, 6) | {"dense_0.weight[0:5]": 3, "dense_0.weight[5:8]": 7}
+    inputs = np.random.default_rng(0).normal(size=(50, 6)).astype(np.float32)
+    mixed = quantised(graph, calibrated(graph, inputs, bits | {"dense_1.weight": 5}))
+    first, second = fixed_layers(mixed)
+    assert (first.weight_bits, first.stored_bits) == (7, 6 * (5 * 3 + 3 * 7))
+    assert estimate(mixed).weight_bytes == (first.stored_bits + 8 * 4 * 5) / 8
+    assert abs(first.weights[:5]).max() <= 3 < abs(first.weights[5:]).max()
+    assert second.activation == "dense_0.relu"
 
 
 def test_sums_never_overflow_their_width() -> None:

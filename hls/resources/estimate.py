@@ -154,7 +154,7 @@ def _layer_resources(
         reuse=reuse,
         strategy=strategy,
         bops=layer_bops(size * layer.positions, layer.terms, layer.activation_bits, layer.weight_bits, share),
-        weight_bytes=size * layer.weight_bits / 8,
+        weight_bytes=layer.stored_bits / 8,
         nonzero=share,
         lut=luts(path, model.area.factor),
         ff=model.registers.factor * passed_on * timing.depth_cycles,

@@ -23,8 +23,9 @@ from model_ir.ops.quantisation import Quant
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FixedLayer:
-    """A layer of constant weights. `weights` (outputs, terms of a sum) are integers of `weight_bits`, whose
-    parameter is `weight`; `activation` is the tensor that got `activation_bits`, as the bit allocation names it.
+    """A layer of constant weights. `weights` (outputs, terms of a sum) are integers of at most `weight_bits`, of
+    `stored_bits` together, whose parameter is `weight`; `activation` is the tensor that got `activation_bits`, as the
+    bit allocation names it.
 
     `positions` counts how often a sample uses each weight; `stream_positions` the pixels of the padded input that a
     stream brings, and `stream_fill` those before the first sum can be formed.
@@ -36,6 +37,7 @@ class FixedLayer:
     weights: Integers = field(repr=False)
     activation_bits: int
     weight_bits: int
+    stored_bits: int
     positions: int = 1
     stream_positions: int = 1
     stream_fill: int = 1
@@ -70,7 +72,7 @@ def fixed_layers(graph: Graph) -> tuple[FixedLayer, ...]:
             raise InputError(_where(op), "its weights are no matrix", value=graph.tensors[op.inputs[1]].shape)
         if not isinstance(quant, Quant) or quant.inputs[0] not in graph.parameters:
             raise InputError(_where(op), "its second operand is no constant behind a Quant", value=op.inputs[1])
-        weights, bits = _integers(graph, quant)
+        weights, widths = _integers(graph, quant)
         activation = _quant_behind(graph, producers, op)
         matrix = output_rows(op, weights)
         positions, stream_positions, fill = _positions(graph, op, samples)
@@ -81,7 +83,8 @@ def fixed_layers(graph: Graph) -> tuple[FixedLayer, ...]:
                 weight=quant.inputs[0],
                 weights=matrix,
                 activation_bits=_bits(graph, activation),
-                weight_bits=bits,
+                weight_bits=int(widths.max()),
+                stored_bits=int(np.broadcast_to(widths, weights.shape).sum()),
                 positions=positions,
                 stream_positions=stream_positions,
                 stream_fill=fill,
@@ -129,13 +132,14 @@ def _quant_behind(graph: Graph, producers: Mapping[str, Op], op: Op) -> Quant:
     raise InputError(_where(op), "what it multiplies did not come through a Quant", value=op.inputs[0])
 
 
-def _integers(graph: Graph, quant: Quant) -> tuple[Integers, int]:
-    """A quantised constant as multiples of its scale, and the bits it is stored in."""
+def _integers(graph: Graph, quant: Quant) -> tuple[Integers, Integers]:
+    """A quantised constant as multiples of its scale, and the bits its elements are stored in, which broadcast to
+    it."""
     if any(name not in graph.constants for name in quant.inputs):
         raise InputError(_where(quant), "its inputs are not all constants")
     values = [graph.constants[name] for name in quant.inputs]
     (real,) = quant.evaluate(np, *values)
-    return np.rint(np.asarray(real, np.float64) / values[1]).astype(np.int64), _bits(graph, quant)
+    return np.rint(np.asarray(real, np.float64) / values[1]).astype(np.int64), np.asarray(values[3], np.int64)
 
 
 def _bits(graph: Graph, quant: Quant) -> int:

@@ -21,7 +21,8 @@ from hls.quantise.calibrate import calibrated
 from hls.quantise.insert import quantised
 from hls.resources import calibration
 from hls.resources.adders import reused, signed_digits, significant_bits, sum_width, unrolled
-from hls.resources.calibration import LUTS_PER_DSP, fitted, published_rows, vivado
+from hls.resources.calibration import LUTS_PER_DSP, assumed_weights, fitted, published_rows, vivado
+from hls.resources.distributed import NO_DSP, distributed_arithmetic, yosys_factors
 from hls.resources.estimate import estimate
 from hls.resources.layers import fixed_layers
 from hls.resources.table import lut_table, rounded
@@ -310,3 +311,21 @@ def test_channels_with_bits_of_their_own() -> None:
 def test_sums_never_overflow_their_width() -> None:
     assert sum_width(4, 4, 1) == 8
     assert sum_width(4, 4, 5) == 11
+
+
+@pytest.mark.parametrize("row", published_rows("synthesised.csv"), ids=lambda row: row.name)
+def test_distributed_arithmetic_is_estimated_around_what_yosys_counted(row: calibration.PublishedRow) -> None:
+    layers = list(enumerate(pairwise(row.widths)))
+    weights = {
+        f"dense_{place}.weight": assumed_weights(outputs, inputs, row.bits, row.fraction_bits).T
+        / 2.0**row.fraction_bits
+        for place, (inputs, outputs) in layers
+    }
+    found = distributed_arithmetic(mlp(row.widths, weight_bits=row.bits, activation_bits=row.bits, weights=weights))
+    assert found.lut.low < (row.lut or 0) < found.lut.high
+    assert found.ff.low < (row.ff or 0) < found.ff.high
+    factor, _ = yosys_factors()
+    assert found.lut.value == pytest.approx(factor.factor * calibration.adder_bits(row, NO_DSP))
+    (held,) = (one for one in factor.held_out if one.row == row.name)
+    assert abs(log(held.estimated / held.reported)) < log(factor.reach)
+    assert "not Vivado" in found.tool

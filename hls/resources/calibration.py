@@ -100,9 +100,9 @@ class Calibration:
     rows: tuple[PublishedRow, ...] = field(repr=False)
 
 
-def published_rows() -> tuple[PublishedRow, ...]:
-    """The rows of `published.csv`."""
-    text = files("hls.resources").joinpath("published.csv").read_text(encoding="utf-8")
+def published_rows(file: str = "published.csv") -> tuple[PublishedRow, ...]:
+    """The rows of a file of this room: published ones, or those of `synthesised.csv`, measured here."""
+    text = files("hls.resources").joinpath(file).read_text(encoding="utf-8")
     return tuple(_row(line) for line in csv.DictReader(text.splitlines()))
 
 
@@ -133,11 +133,11 @@ def fitted(rows: Sequence[PublishedRow], name: str) -> Calibration:
     none_expected = [row.dsp or 0 for row in rows if row_dsps(row, dsp_bits) == 0]
     return Calibration(
         name=name,
-        area=_factor("lut", rows, lambda row: _area(row) / adder_bits(row, dsp_bits), dsp_bits),
-        registers=_factor(
+        area=fitted_factor("lut", rows, lambda row: _area(row) / adder_bits(row, dsp_bits), dsp_bits),
+        registers=fitted_factor(
             "ff", rows, lambda row: float(row.ff or 0) / register_bits(row, dsp_bits, level_ns), dsp_bits
         ),
-        dsps=_factor("dsp", rows, lambda row: float(row.dsp or 0) / max(1, row_dsps(row, dsp_bits)), dsp_bits),
+        dsps=fitted_factor("dsp", rows, lambda row: float(row.dsp or 0) / max(1, row_dsps(row, dsp_bits)), dsp_bits),
         dsp_bits=dsp_bits,
         level_ns=level_ns,
         cycle_reach=_quantile(len(timed) - 1) * _spread(errors, about=0.0) * sqrt(1 + 1 / len(timed)),
@@ -194,7 +194,7 @@ def _datapaths(row: PublishedRow, dsp_bits: int) -> tuple[Datapath, ...]:
             activation_bits=row.bits,
             weight_bits=row.bits,
             dsp_bits=dsp_bits,
-            accumulator_bits=row.accumulator_bits,
+            accumulator_bits=row.accumulator_bits or None,
         )
         for inputs, outputs in pairwise(row.widths)
     )
@@ -211,7 +211,7 @@ def assumed_weights(outputs: int, terms: int, bits: int, fraction_bits: int) -> 
     return np.clip(np.rint(mixed), -limit, limit - 1).astype(np.int64).reshape(outputs, terms)
 
 
-def _factor(
+def fitted_factor(
     quantity: str, rows: Sequence[PublishedRow], ratio: Callable[[PublishedRow], float], dsp_bits: int
 ) -> Factor:
     """The mean ratio over the rows that fit `quantity`. A row is held out of the mean, not of the choice of

@@ -8,7 +8,22 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ["model_ir", "workloads", "simulator", "mapper", "hls", "reports", "systolic"]
-HEAVY = ["onnx", "onnxruntime", "onnxscript", "jax", "numba", "ortools", "pandas", "plotly", "scipy", "qonnx", "torch"]
+HEAVY = [
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "jax",
+    "numba",
+    "ortools",
+    "pandas",
+    "plotly",
+    "scipy",
+    "qonnx",
+    "hls4ml",
+    "da4ml",
+    "pyosys",
+    "torch",
+]
 
 
 def test_imports_go_one_way() -> None:

@@ -119,6 +119,9 @@ def _reached(size: int, index: AffineIndex, sizes: Mapping[str, int]) -> int:
     The longest loop makes an arithmetic progression from every base that the other loops give; progressions in the same
     residue class are intervals, whose union is counted. Axes of any length cost only the shorter loops.
     """
+    if len(index.terms) == 1 and index.terms[0][1] == 1:
+        # One loop straight along the axis: nearly every index there is.
+        return max(0, min(index.offset + sizes[index.terms[0][0]], size) - max(index.offset, 0))
     terms = sorted(((sizes[name], step) for name, step in index.terms if step), key=lambda term: term[0])
     count, step = terms.pop() if terms else (1, 1)
     bases = {index.offset + (count - 1) * min(step, 0)}

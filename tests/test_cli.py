@@ -15,6 +15,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from reports.record import SCHEMA_VERSION
+from systolic.cli import COMMANDS
 from systolic.network import NetworkRequest
 from workloads.catalogue import WORKLOADS
 
@@ -203,6 +204,24 @@ def test_json_of_the_other_commands(command: str, tmp_path: Path) -> None:
 def test_every_name_of_the_catalogue_is_one_on_the_command_line() -> None:
     assert not [name for name in WORKLOADS if NetworkRequest(model=name).is_file]
     assert NetworkRequest(model="net.onnx").is_file
+
+
+def test_a_command_imports_no_other_command() -> None:
+    code = (
+        "import sys; from systolic.cli import app; app(['machines', '--json'], standalone_mode=False);"
+        "print([name for name in sys.modules if name.startswith('systolic.commands.')], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT, check=True)
+    assert done.stderr.strip() == "['systolic.commands.machines']"
+
+
+def test_help_tells_every_command_and_an_unknown_one_is_refused(tmp_path: Path) -> None:
+    told = systolic("--help", folder=tmp_path)
+    assert told.returncode == 0
+    assert all(f" {name} " in told.stdout for name in COMMANDS)
+    refused = systolic("rofline", folder=tmp_path)
+    assert refused.returncode == 2
+    assert "No such command 'rofline'" in refused.stderr
 
 
 @pytest.mark.parametrize("command", ["accelerators", "workloads"])

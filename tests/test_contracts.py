@@ -37,8 +37,11 @@ def test_imports_go_one_way() -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_importing_the_packages_pulls_nothing_heavy() -> None:
-    code = f"import sys, {', '.join(PACKAGES)}, systolic.cli; print([name for name in {HEAVY} if name in sys.modules])"
+def test_importing_the_packages_and_every_command_pulls_nothing_heavy() -> None:
+    code = (
+        f"import sys, {', '.join(PACKAGES)}; from systolic.cli import COMMANDS, command_function;"
+        f"assert all(map(command_function, COMMANDS)); print([name for name in {HEAVY} if name in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import ceil, floor, isfinite, log10
 from typing import Any, Final
 
@@ -26,6 +27,16 @@ _HEIGHT_PIXELS: Final = 540
 _LINE_PIXELS: Final = 15
 _NAMES_SHARE: Final = 0.5
 """Of the years drawn, room for names at the right."""
+_WIDTH_PIXELS: Final = 1040
+_FIRST_YEAR: Final = 2014
+_LETTER_PIXELS: Final = 6.8
+_MARK_PIXELS: Final = 8
+_NEAR_PIXELS: Final = 22
+"""A name farther from its machine than this is tied to it by a line."""
+Spot = tuple[float, float]
+"""Pixels from the left and from the bottom of the plot."""
+Box = tuple[float, float, float, float]
+"""Left, right, bottom and top in pixels."""
 
 
 def growth_figure(wall: Wall) -> Figure:
@@ -68,7 +79,7 @@ def ridge_figure(wall: Wall) -> Figure:
     machines = list({one.machine.name: one for one in wall.verdicts}.values())
     years = [one.machine.year or 0.0 for one in machines]
     crossings = [year for year in wall.crossings.values() if isfinite(year) and 1990 <= year <= 2040]
-    first = floor(min([*years, *crossings, 2008])) - 2
+    first = floor(min([*years, *crossings, _FIRST_YEAR])) - 2
     last = ceil(max([*years, *crossings, 2024]))
     found = [*(one.ridge for one in machines), *wall.intensities.values(), wall.ridge_at(first), wall.ridge_at(last)]
     low, high = log10(min(found)) - 0.25, log10(max(found)) + 0.25
@@ -82,6 +93,10 @@ def ridge_figure(wall: Wall) -> Figure:
         low,
         high,
     )
+    scale = _Scale(first=first, years=(last - first) * (1 + _NAMES_SHARE), low=low, high=high)
+    names, ties = _machine_names(
+        machines, _drawn(wall, machines, first, last, scale), [_name_box(one, scale) for one in annotations], scale
+    )
     for rank, (network, intensity) in enumerate(wall.intensities.items()):
         traces += _network_traces(network, intensity, wall, first, last, SERIES[(rank + 2) % len(SERIES)])
     return {
@@ -93,10 +108,8 @@ def ridge_figure(wall: Wall) -> Figure:
                 "tickvals": list(range(first + first % 2, last + 1, 2 if last - first < 30 else 4)),
             },
             "yaxis": _log_axis("FLOP per byte of DRAM", low, high),
-            "annotations": [
-                *annotations,
-                *_machine_names(machines, low, high, last - first),
-            ],
+            "annotations": [*annotations, *names],
+            "shapes": ties,
             "showlegend": False,
             "hovermode": "closest",
         },
@@ -135,35 +148,129 @@ def _machine_marks(machines: Sequence[Verdict]) -> Figure:
     }
 
 
-def _machine_names(machines: Sequence[Verdict], low: float, high: float, years: float) -> list[Figure]:
-    """A name beside every machine, left where a later one stands close at its right, lower where both are taken."""
-    found: list[Figure] = []
-    boxes: list[tuple[float, float, float]] = []
-    for one in sorted(machines, key=lambda one: one.ridge):
-        x, y = one.machine.year or 0.0, log10(one.ridge)
-        width = (len(one.machine.name) * 6.6 + 14) / 1040 * years * (1 + _NAMES_SHARE)
-        height = (high - low) * _LINE_PIXELS / _HEIGHT_PIXELS
-        choices = [(x, x + width, y, "left"), (x - width, x, y, "right")]
-        choices += [(x, x + width, y + step * height, "left") for step in (1, -1, 2, -2)]
-        clear = (
-            choice
-            for choice in choices
-            if all(choice[1] <= a or choice[0] >= b or abs(choice[2] - h) >= height for a, b, h in boxes)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scale:
+    """Years from `first` on and decades from `low` to `high`, over the pixels of the plot."""
+
+    first: float
+    years: float
+    low: float
+    high: float
+
+    def spot(self, year: float, value: float) -> Spot:
+        """Where a year and a ridge point or intensity lie."""
+        return (
+            (year - self.first) / self.years * _WIDTH_PIXELS,
+            (log10(value) - self.low) / (self.high - self.low) * _HEIGHT_PIXELS,
         )
-        left, right, level, side = next(clear, choices[0])
-        boxes.append((left, right, level))
-        found.append(
+
+    def year(self, pixels: float) -> float:
+        """The year that many pixels from the left."""
+        return self.first + pixels / _WIDTH_PIXELS * self.years
+
+    def value(self, pixels: float) -> float:
+        """The value that many pixels from the bottom."""
+        return float(10 ** (self.low + pixels / _HEIGHT_PIXELS * (self.high - self.low)))
+
+
+def _drawn(wall: Wall, machines: Sequence[Verdict], first: float, last: float, scale: _Scale) -> list[Spot]:
+    """Spots of whatever a name should not lie on: the trend and the networks' lines every few pixels, and all marks."""
+    ends = scale.spot(last, wall.ridge_at(last))
+    start = scale.spot(first, wall.ridge_at(first))
+    parts = [step / 300 for step in range(301)]
+    trend = [tuple(a + (b - a) * part for a, b in zip(start, ends, strict=True)) for part in parts]
+    spots: list[Spot] = [(x, y) for x, y in trend]
+    for network, intensity in wall.intensities.items():
+        spots += [scale.spot(first + (last - first) * part, intensity) for part in parts]
+        if first <= wall.crossings[network] <= last:
+            spots += _around(scale.spot(wall.crossings[network], intensity))
+    for one in machines:
+        spots += _around(scale.spot(one.machine.year or 0.0, one.ridge))
+    return spots
+
+
+def _around(spot: Spot) -> list[Spot]:
+    """The corners and the middle of a mark."""
+    x, y = spot
+    return [(x + right, y + up) for right in (-5, 0, 5) for up in (-5, 0, 5)]
+
+
+def _name_box(annotation: Figure, scale: _Scale) -> Box:
+    """Where the name of a network stands."""
+    left, middle = scale.spot(annotation["x"], 10 ** annotation["y"])
+    left += annotation["xshift"]
+    half = _LINE_PIXELS / 2
+    return left, left + len(annotation["text"]) * _LETTER_PIXELS, middle - half, middle + half
+
+
+def _machine_names(
+    machines: Sequence[Verdict], drawn: Sequence[Spot], others: Sequence[Box], scale: _Scale
+) -> tuple[list[Figure], list[Figure]]:
+    """A name beside every machine, as near as it stands clear of all that is drawn and of the other names (`others`:
+    those of networks), and lines to those that had to go far."""
+    names: list[Figure] = []
+    ties: list[Figure] = []
+    taken = list(others)
+    for one in sorted(machines, key=lambda one: one.ridge):
+        mark = scale.spot(one.machine.year or 0.0, one.ridge)
+        width = len(one.machine.name) * _LETTER_PIXELS
+        places = [_box(mark, width, across, up) for across, up in _STEPS]
+        clear = (box for box in places if _inside(box) and _is_clear(box, drawn, taken))
+        left, right, bottom, top = next(clear, places[0])
+        taken.append((left, right, bottom, top))
+        names.append(
             {
-                "x": x,
-                "y": level,
-                "xanchor": side,
-                "xshift": 8 if side == "left" else -8,
+                "x": one.machine.year or 0.0,
+                "y": log10(one.ridge),
+                "xanchor": "left" if right > mark[0] else "right",
+                "yanchor": "middle",
+                "xshift": round((left if right > mark[0] else right) - mark[0], 1),
+                "yshift": round((bottom + top) / 2 - mark[1], 1),
                 "showarrow": False,
                 "text": _text(one.machine.name),
                 "font": {"size": 12, "color": "var(--blue)"},
             }
         )
-    return found
+        end = (min(max(mark[0], left), right), min(max(mark[1], bottom), top))
+        if abs(end[0] - mark[0]) + abs(end[1] - mark[1]) > _NEAR_PIXELS:
+            ties.append(
+                {
+                    "type": "line",
+                    "x0": mark[0] / _WIDTH_PIXELS * scale.years + scale.first,
+                    "y0": one.ridge,
+                    "x1": scale.year(end[0]),
+                    "y1": scale.value(end[1]),
+                    "line": {"color": "var(--blue)", "width": 0.8},
+                }
+            )
+    return names, ties
+
+
+_STEPS: Final = tuple(
+    sorted(
+        ((across, up) for across in (0.0, -1.0, -0.5) for up in range(-6, 7) if across != -0.5 or up),
+        key=lambda step: (abs(step[1]), -step[0]),
+    )
+)
+"""Places of a name, nearest first: right of its mark or so many of its widths to the left, and so many lines up."""
+
+
+def _box(mark: Spot, width: float, across: float, up: int) -> Box:
+    """A name at one of _STEPS."""
+    beside = {0.0: _MARK_PIXELS, -1.0: -_MARK_PIXELS, -0.5: 0.0}[across]
+    left, middle = mark[0] + across * width + beside, mark[1] + up * _LINE_PIXELS
+    return left, left + width, middle - _LINE_PIXELS / 2, middle + _LINE_PIXELS / 2
+
+
+def _inside(box: Box) -> bool:
+    return box[0] >= 0 and box[1] <= _WIDTH_PIXELS and box[2] >= 0 and box[3] <= _HEIGHT_PIXELS
+
+
+def _is_clear(box: Box, drawn: Sequence[Spot], taken: Sequence[Box]) -> bool:
+    left, right, bottom, top = box
+    if any(left < x < right and bottom < y < top for x, y in drawn):
+        return False
+    return all(right <= a or left >= b or top <= low or bottom >= high for a, b, low, high in taken)
 
 
 def _network_traces(network: str, intensity: float, wall: Wall, first: float, last: float, hue: str) -> list[Figure]:

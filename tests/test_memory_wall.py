@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import re
 from datetime import date
 from itertools import combinations, pairwise
@@ -201,6 +202,21 @@ def test_the_command_prints_tables_and_json(tmp_path):
     assert "…" not in shown.output
 
 
+def _drawn_spots(drawn, first, last, low, high):
+    """Pixels of every mark, and of every line at a hundred places."""
+    for trace in drawn["data"]:
+        ends = [
+            ((x - first) / (last - first) * 1040, (math.log10(y) - low) / (high - low) * 540)
+            for x, y in zip(trace["x"], trace["y"], strict=True)
+        ]
+        yield from ends
+        if trace["mode"] == "lines":
+            (left, bottom), (right, top) = ends
+            yield from (
+                (left + (right - left) * part / 100, bottom + (top - bottom) * part / 100) for part in range(101)
+            )
+
+
 @pytest.mark.parametrize("figure", [ridge_figure, growth_figure])
 def test_names_stand_clear_of_each_other(wall, figure):
     drawn = figure(wall)
@@ -211,6 +227,10 @@ def test_names_stand_clear_of_each_other(wall, figure):
         width = len(name["text"]) * 6.0
         left = x + name.get("xshift", 0) - (width if name["xanchor"] == "right" else 0)
         boxes.append((left, left + width, y + name.get("yshift", 0), name["text"]))
+        if name["text"] in {one.machine.name for one in wall.verdicts} and figure is ridge_figure:
+            bottom, top = boxes[-1][2] - 6, boxes[-1][2] + 6
+            for across, up in _drawn_spots(drawn, first, last, low, high):
+                assert not (left < across < left + width and bottom < up < top), name["text"]
     machines = [box for box in boxes if not re.fullmatch(r"[\d.]+", box[3])]
     for (left, right, y, _), (other_left, other_right, other_y, _) in combinations(machines, 2):
         assert right <= other_left or other_right <= left or abs(y - other_y) >= 12

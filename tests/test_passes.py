@@ -21,7 +21,7 @@ from model_ir.ops.movement import Concat, Expand, Pad, Reshape, Slice, Split, Ti
 from model_ir.ops.normalisation import BatchNorm
 from model_ir.ops.quantisation import Quant
 from model_ir.passes.absorb import absorb_bias, absorb_transposes
-from model_ir.passes.fold_batch_norm import fold_batch_norm
+from model_ir.passes.fold_batch_norm import fold_batch_norm, fold_dense_batch_norm
 from model_ir.passes.fold_constants import fold_constants, merge_duplicates
 from model_ir.passes.pipeline import DEFAULT_PASSES, run_passes
 from model_ir.passes.precision import assign_precision
@@ -125,6 +125,49 @@ def test_partly_known_norm_gives_weights_without_values() -> None:
     folded = fold_batch_norm(replace(graph, constants=known))
     assert kinds(folded) == {"Conv": 1}
     assert not folded.constants
+
+
+def dense_with_norm(
+    *, bias: tuple[int, ...] | None = (6,), transposed: bool = False, readers: int = 1, rank: int = 2
+) -> Graph:
+    """MatMul [+ bias] and BatchNorm; all weights without values."""
+    b = GraphBuilder("dense")
+    x = b.input("x", (*(6,) * (rank - 1), 4))
+    weights = [b.parameter("w", (6, 4) if transposed else (4, 6)), *([b.parameter("b", bias)] if bias else [])]
+    y = product = b.apply(MatMul, x, *weights, transpose_b=transposed)
+    y = b.apply(
+        BatchNorm, y, *(b.parameter(name, (6,)) for name in ("scale", "shift", "mean", "variance")), epsilon=0.01
+    )
+    extra = [b.apply(Unary, product, function="neg")] if readers > 1 else []
+    return b.finish(y, *extra)
+
+
+@pytest.mark.parametrize("bias", [None, (6,), (1, 6)])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_batch_norm_folds_into_the_dense_layer(bias: tuple[int, ...] | None, transposed: bool) -> None:
+    stripped = dense_with_norm(bias=bias, transposed=transposed)
+    valued = with_values(stripped)
+    assert_same_values(valued, fold_dense_batch_norm(valued))
+    assert kinds(fold_dense_batch_norm(valued)) == {"MatMul": 1}
+    assert_same_values(valued, run_passes(valued))
+    assert kinds(run_passes(valued)) == {"MatMul": 1}
+    without = verify(fold_dense_batch_norm(stripped))
+    assert kinds(without) == {"MatMul": 1}
+    assert not without.constants
+
+
+def test_dense_layers_that_a_norm_does_not_fold_into_stay() -> None:
+    """Read by others too, normalised along another axis than the outputs, or with a variance that cannot be."""
+    for graph in (
+        with_values(dense_with_norm(readers=2)),
+        with_values(dense_with_norm(rank=3)),
+        with_values(dense_with_norm(bias=(6, 6))),
+        with_values(dense_with_norm(bias=(6, 1))),
+    ):
+        assert fold_dense_batch_norm(graph) is graph
+    graph = with_values(dense_with_norm())
+    broken = replace(graph, constants={**graph.constants, "variance": np.full(6, -1, np.float32)})
+    assert fold_dense_batch_norm(broken) is broken
 
 
 def test_impossible_variance_is_left_alone() -> None:

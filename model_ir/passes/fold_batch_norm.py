@@ -1,4 +1,5 @@
-"""Folds batch normalisation, and any per-channel scale or shift, into the convolution or normalisation before it.
+"""Folds batch normalisation, and any per-channel scale or shift, into the convolution or normalisation before it, or
+into the matrix product of a dense layer.
 
 With s = scale / sqrt(variance + epsilon): W' = W s and b' = (b - mean) s + shift per output channel (Jacob et al.,
 Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference, CVPR 2018, section 3.2).
@@ -14,7 +15,7 @@ import numpy as np
 
 from model_ir.graph import Graph
 from model_ir.op import Op
-from model_ir.ops.contraction import Conv
+from model_ir.ops.contraction import Conv, MatMul
 from model_ir.ops.elementwise import Binary
 from model_ir.ops.normalisation import BatchNorm
 from model_ir.passes.rewriting import Array, Parameter, Replacement, View, rewrite_until_stable
@@ -34,6 +35,39 @@ def fold_batch_norm(graph: Graph) -> Graph:
     return rewrite_until_stable(graph, _fold)
 
 
+def fold_dense_batch_norm(graph: Graph) -> Graph:
+    """Fold BatchNorm into the MatMul of a dense layer, (rows, features) times a weight matrix [plus bias], that feeds
+    it and nobody else."""
+    return rewrite_until_stable(graph, _fold_dense)
+
+
+def _fold_dense(view: View, op: Op) -> Replacement | None:
+    if not isinstance(op, BatchNorm) or not all(view.is_parameter(name) for name in op.inputs[1:]):
+        return None
+    product = view.maker(op.inputs[0], MatMul)
+    if product is None or not view.read_once(op.inputs[0]) or len(view.shape(op.inputs[0])) != 2:
+        return None
+    weight, bias = (*(view.graph.tensors[name] for name in product.inputs[1:]), None)[:2]
+    if weight is None or not all(view.is_parameter(name) for name in product.inputs[1:]) or len(weight.shape) != 2:
+        return None
+    columns = view.shape(op.inputs[0])[1]
+    if bias is not None and (bias.shape[-1:] != (columns,) or bias.elements != columns):
+        return None
+    if not weight.precision.is_float:
+        return None
+    factor, offset = _affine(view, op)
+    aligned = (columns, 1) if product.transpose_b else (1, columns)
+    scaled = _combine(lambda w, f: w * f.reshape(aligned), _vector(view, weight.name), factor)
+    old = np.zeros(columns) if bias is None else _vector(view, bias.name)
+    shifted = _combine(lambda b, f, o: b.reshape(-1) * f + o, old, factor, offset)
+    new_weight = _parameter(view, f"{op.outputs[0]}/weight", weight, scaled)
+    new_bias = _parameter(view, f"{op.outputs[0]}/bias", replace(weight, shape=(columns,)), shifted)
+    if not all(item.value is None or bool(np.all(np.isfinite(item.value))) for item in (new_weight, new_bias)):
+        return None
+    inputs = (product.inputs[0], new_weight.tensor.name, new_bias.tensor.name)
+    return Replacement(ops=(replace(product, inputs=inputs, outputs=op.outputs),), parameters=(new_weight, new_bias))
+
+
 def _fold(view: View, op: Op) -> Replacement | None:
     found = None
     if isinstance(op, BatchNorm):
@@ -49,10 +83,14 @@ def _fold_norm(view: View, op: BatchNorm) -> Replacement | None:
     conv = _foldable_conv(view, op.inputs[0])
     if conv is None or not all(view.is_parameter(name) for name in op.inputs[1:]):
         return None
+    return _affine_conv(view, conv, op.outputs, *_affine(view, op))
+
+
+def _affine(view: View, op: BatchNorm) -> tuple[_Vector, _Vector]:
+    """The factor and the offset of each channel."""
     scale, shift, mean, variance = (_vector(view, name) for name in op.inputs[1:])
     factor = _combine(lambda a, b: a / np.sqrt(b + op.epsilon), scale, variance)
-    offset = _combine(lambda a, b, c: a - b * c, shift, mean, factor)
-    return _affine_conv(view, conv, op.outputs, factor, offset)
+    return factor, _combine(lambda a, b, c: a - b * c, shift, mean, factor)
 
 
 def _fold_arithmetic(view: View, op: Binary) -> Replacement | None:

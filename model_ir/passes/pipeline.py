@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from model_ir.graph import Graph, verify
 from model_ir.passes.absorb import absorb_bias, absorb_transposes
-from model_ir.passes.fold_batch_norm import fold_batch_norm
+from model_ir.passes.fold_batch_norm import fold_batch_norm, fold_dense_batch_norm
 from model_ir.passes.fold_constants import fold_constants, merge_duplicates
 from model_ir.passes.recognise_activations import recognise_activations
 from model_ir.passes.recognise_norms import recognise_norms
@@ -25,6 +25,7 @@ DEFAULT_PASSES: tuple[Pass, ...] = (
     fold_batch_norm,
     absorb_bias,
     absorb_transposes,
+    fold_dense_batch_norm,
     remove_identities,
 )
 

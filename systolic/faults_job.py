@@ -15,9 +15,10 @@ from model_ir.graph import Graph
 from model_ir.ops.quantisation import Quant
 from model_ir.passes.logits import to_logits
 from model_ir.passes.pipeline import run_passes
-from systolic.labelled_data import labels_of, only_input, read_arrays, standardised
+from systolic.labelled_data import labels_of, only_input, standardised
 from systolic.network import NetworkRequest, load_network
 from systolic.pipeline import Progress
+from workloads.labelled_data import read_arrays
 
 DEFAULT_ROWS = 2000
 DEFAULT_BITS = 8

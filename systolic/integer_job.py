@@ -18,6 +18,7 @@ from model_ir.passes.integer.calibration import DEFAULT_PERCENTILE, Method, cali
 from model_ir.passes.integer.convert import IntegerNetwork, OperatorError, integer_only, operator_errors
 from systolic.network import NetworkRequest, load_network
 from systolic.pipeline import Progress
+from workloads.labelled_data import read_arrays
 
 if TYPE_CHECKING:
     from mapper.integer.execution import StepCheck
@@ -255,11 +256,7 @@ def _batch_of(graph: Graph) -> int:
 
 def _read(path: Path, graph: Graph) -> tuple[Data, Array | None]:
     """The inputs of `graph` in an npz file, and its labels, if it has any."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(str(path), f"is no readable npz file: {error}") from error
+    arrays = read_arrays(path)
     labels = arrays.pop(LABELS, None)
     missing = [name for name in graph.inputs if name not in arrays]
     if missing:

@@ -15,15 +15,6 @@ LABELS = ("y", "labels")
 ONLY_INPUT = "X"
 
 
-def read_arrays(path: Path) -> dict[str, Array]:
-    """All arrays of an .npz file; InputError for a file that is none."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, AttributeError, EOFError) as error:
-        raise InputError(str(path), f"cannot be read as .npz: {error}") from error
-
-
 def labels_of(path: Path, arrays: dict[str, Array]) -> Array:
     """The labels among `arrays`; InputError where there are none."""
     found = next((arrays[name] for name in LABELS if name in arrays), None)

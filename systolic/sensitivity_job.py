@@ -20,9 +20,10 @@ from model_ir.errors import InputError
 from model_ir.graph import Graph, random_parameters
 from model_ir.passes.pipeline import run_passes
 from systolic.budgets import limit_of
-from systolic.labelled_data import labels_of, only_input, read_arrays, standardised
+from systolic.labelled_data import labels_of, only_input, standardised
 from systolic.network import NetworkRequest, load_network
 from systolic.pipeline import Progress
+from workloads.labelled_data import read_arrays
 
 if TYPE_CHECKING:
     from hls.sensitivity.measures import Question

@@ -84,7 +84,7 @@ def test_refusals(files: tuple[str, str, str], tmp_path: Path) -> None:
 
     refused((quantised, "--data", data, "--bits", "4"), "--bits: are for float networks")
     refused((quantised, "--data", data, "--rows", "41"), r"has too few rows \(value 40, limit at least 41\)")
-    refused((quantised, "--data", str(tmp_path / "none.npz")), "cannot be read")
+    refused((quantised, "--data", str(tmp_path / "none.npz")), "no readable npz")
     np.savez(tmp_path / "wide.npz", X=np.ones((9, 6)), y=np.arange(9) % 3)
     refused((quantised, "--data", str(tmp_path / "wide.npz")), "wrong shape")
     np.savez(tmp_path / "nan.npz", X=np.full((9, 5), np.nan), y=np.arange(9) % 3)

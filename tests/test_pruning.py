@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,19 @@ from hypothesis import strategies as st
 from quantised_cases import WIDTHS, digit_values, digits, float_dense, measured, quant, quantised_digits
 
 from hls.allocation.network import quantisable
+from hls.quantise.calibrate import calibrated
+from hls.quantise.insert import quantised
 from hls.retraining.pruning import channel_masks, magnitude_masks, nonzero_shares
+from hls.retraining.removal import without_dead_channels
 from hls.retraining.retrain import RetrainingRecipe, retrain
 from hls.training import with_values
 from model_ir.builder import GraphBuilder
 from model_ir.errors import InputError
 from model_ir.graph import Graph, execute
 from model_ir.ops.contraction import Conv, MatMul
-from workloads.layers import linear, unary
+from model_ir.ops.movement import Reshape
+from model_ir.ops.pooling import MaxPool
+from workloads.layers import conv, linear, unary
 
 
 def dense(seed: int = 0) -> Graph:
@@ -136,3 +142,51 @@ def test_masks_that_do_not_fit_are_refused() -> None:
     b = GraphBuilder("empty")
     with pytest.raises(InputError, match=r"no value for 'one\.weight'"):
         magnitude_masks(b.finish(linear(b, b.input("x", (4, 3)), "one", 2)), 0.5)
+
+
+def quantised_image(bits: int = 4) -> Graph:
+    """A convolution, a max-pooling and two dense layers, rounded, a share of their channels zero."""
+    b = GraphBuilder("image")
+    x = unary(b, conv(b, b.input("x", (6, 1, 8, 8)), "conv", 4, (3, 3), bias=True), "bend", "relu")
+    x = b.apply(MaxPool, x, name="pool", kernel=(2, 2), strides=(2, 2), pads=(0, 0, 0, 0), dilations=(1, 1))
+    x = linear(b, b.apply(Reshape, x, name="flat", shape=(6, 64)), "dense", 8)
+    graph = b.finish(linear(b, unary(b, x, "second", "relu"), "last", 10))
+    draw = np.random.default_rng(1)
+    graph = with_values(graph, {n: draw.normal(size=graph.tensors[n].shape).astype("f4") for n in graph.parameters})
+    masks = channel_masks(graph, 0.5)
+    graph = with_values(graph, {name: np.where(mask, graph.constants[name], 0) for name, mask in masks.items()})
+    what = quantisable(graph)
+    widths = dict.fromkeys(what.activations, bits) | dict.fromkeys(what.elements, bits)
+    return quantised(graph, calibrated(graph, digits()["x"].reshape(-1, 1, 8, 8)[:60], widths))
+
+
+def test_dead_channels_leave_and_the_function_stays() -> None:
+    graph = quantised_image()
+    smaller = without_dead_channels(graph)
+    shapes = {name: smaller.tensors[name].shape for name in ("conv.weight", "conv.bias", "dense.weight", "last.weight")}
+    assert shapes == {"conv.weight": (2, 1, 3, 3), "conv.bias": (2,), "dense.weight": (32, 4), "last.weight": (4, 10)}
+    x = digits()["x"].reshape(-1, 1, 8, 8)[:6]
+    assert np.array_equal(execute(smaller, {"x": x})["last"], execute(graph, {"x": x})["last"])
+    assert without_dead_channels(smaller) is smaller
+
+
+def test_channels_that_are_needed_stay() -> None:
+    graph = quantised_image()
+    alive = graph.constants["conv.bias"] + np.float32(1)
+    kept = without_dead_channels(replace(graph, constants={**graph.constants, "conv.bias": alive}))
+    assert kept.tensors["conv.weight"].shape == (4, 1, 3, 3)
+    assert kept.tensors["dense.weight"].shape == (64, 4)
+    b = GraphBuilder("skip")
+    x = unary(b, linear(b, b.input("x", (2, 4)), "one", 4), "bend", "relu")
+    graph = b.finish(linear(b, unary(b, x, "softly", "exp"), "two", 3))
+    graph = with_values(graph, {name: np.zeros(graph.tensors[name].shape, "f4") for name in graph.parameters})
+    some = np.zeros((4, 4), "f4")
+    some[:, 0] = 1
+    graph = replace(graph, constants={**graph.constants, "one.weight": some})
+    assert without_dead_channels(graph) is graph
+    b = GraphBuilder("tokens")
+    x = unary(b, linear(b, b.input("x", (2, 4, 4)), "one", 4), "bend", "relu")
+    graph = b.finish(linear(b, b.apply(Reshape, x, name="flat", shape=(2, 16)), "two", 3))
+    values = {name: np.ones(graph.tensors[name].shape, "f4") for name in graph.parameters}
+    graph = with_values(graph, values | {"one.weight": some, "one.bias": np.zeros(4, "f4")})
+    assert without_dead_channels(graph) is graph

@@ -55,17 +55,24 @@ def faults_job(request: FaultsRequest, progress: Progress) -> FaultsReport:
     if not is_float and request.bits is not None:
         raise InputError("--bits", "are for float networks; this one is quantised", value=request.bits)
     graph = to_logits(run_passes(loaded) if is_float else loaded)
-    inputs, labels = _data(request, graph)
+    all_inputs, all_labels, rows = _data(request, graph)
+    inputs, labels = all_inputs[:rows], all_labels[:rows]
+    # Scores that have not seen the rows they are judged on: the next ones, where the file has as many.
+    unseen = slice(rows, 2 * rows) if len(all_labels) >= 2 * rows else slice(rows)
     notes: tuple[str, ...] = ()
+    if len(all_labels) < 2 * rows:
+        notes = ("the scores' derivatives are taken on the rows that measure the damage: the file has no others",)
     if is_float:
         bits = request.bits or DEFAULT_BITS
         graph = _quantised(graph, inputs, bits)
-        notes = (f"a float network: weights and activations at {bits} bits, fixed point, calibrated on these rows",)
+        notes += (f"a float network: weights and activations at {bits} bits, fixed point, calibrated on these rows",)
     study = fault_study(
         graph,
         inputs,
         labels,
         most_flips=request.flips or MOST_FLIPS,
+        derivative_inputs=all_inputs[unseen],
+        derivative_labels=all_labels[unseen],
         seed=request.seed,
         progress=lambda done, total: progress("flips", done, total),
     )
@@ -79,7 +86,8 @@ def _quantised(graph: Graph, inputs: npt.NDArray[np.float32], bits: int) -> Grap
     return quantised(graph, calibrated(graph, inputs, dict.fromkeys(quantisable(graph).variables, bits)))
 
 
-def _data(request: FaultsRequest, graph: Graph) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
+def _data(request: FaultsRequest, graph: Graph) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32], int]:
+    """All rows of the file, and how many of them measure."""
     where, arrays = str(request.data), read_arrays(request.data)
     labels, values = labels_of(request.data, arrays), only_input(request.data, arrays, graph.inputs[0])
     rows = min(len(labels), DEFAULT_ROWS) if request.rows is None else request.rows
@@ -88,4 +96,4 @@ def _data(request: FaultsRequest, graph: Graph) -> tuple[npt.NDArray[np.float32]
     if not np.issubdtype(labels.dtype, np.integer):
         raise InputError(f"{where}: labels", "must be whole numbers", value=labels.dtype)
     chosen = standardised(values) if request.standardise else values
-    return chosen[:rows].astype(np.float32), labels[:rows].astype(np.int32)
+    return chosen.astype(np.float32), labels.astype(np.int32), rows

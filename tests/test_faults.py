@@ -408,6 +408,8 @@ def test_what_cannot_be_studied_is_named() -> None:
         fault_study(without_quants(graph), inputs, labels)
     with pytest.raises(InputError, match="out of range"):
         fault_study(graph, inputs, labels + 1)
+    with pytest.raises(InputError, match="out of range"):
+        fault_study(graph, inputs, labels, derivative_inputs=inputs, derivative_labels=labels + 1)
     with pytest.raises(InputError, match="wrong shape"):
         fault_study(graph, inputs[:, :3], labels)
     with pytest.raises(InputError, match="takes three"):

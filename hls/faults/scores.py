@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
+from hls.data import check_classification
 from hls.faults.sites import Sites, Stored, as_stored
 from hls.learning import cross_entropy
 from hls.quantise.insert import without_quants
@@ -77,11 +78,13 @@ def derivatives_of(
     derivative of -log p(class) (Martens, New Insights and Perspectives on the Natural Gradient Method, JMLR 21, 2020,
     section 9). Of a network of matrix products, convolutions and ReLUs it is the Hessian's own diagonal: by a single
     weight, logits are linear but for kinks. With more than `MOST_CLASSES` classes, one is drawn for each sample.
+    Raises InputError for data that do not fit.
     """
     plain = without_quants(as_stored(graph, constants))
     names = tuple(stored.tensor for stored in constants)
     values = {name: jnp.asarray(plain.constants[name]) for name in names}
     one = with_batch_size(replace(plain, constants={k: v for k, v in plain.constants.items() if k not in values}), 1)
+    check_classification(one, inputs, labels)
     classes = plain.tensors[plain.outputs[0]].shape[-1]
     per_row = sum(value.size for value in values.values()) * min(classes, MOST_CLASSES)
     rows = max(1, min(len(labels), 256, MOST_NUMBERS // per_row))

@@ -97,6 +97,20 @@ def test_accumulators_are_no_wider_than_the_weights_can_fill() -> None:
     assert (str(layer.accumulator), str(layer.result)) == ("fixed<7,7>", "fixed<7,7>")
 
 
+def test_accumulators_hold_products_before_the_bias_takes_them_back() -> None:
+    """Inputs 0..15, weight 1, bias -8: sums from -8 to 7 fit 4 bits, the product alone does not."""
+    net = QuantisedNet(b=GraphBuilder("tiny"), random=np.random.default_rng(0))
+    x = net.quant(net.b.input("x", (1, 1)), 4, 1.0, signed=False)
+    net.b.parameter("w", (1, 1), value=np.ones((1, 1), np.float32))
+    net.b.parameter("b", (1,), value=np.array([-8], np.float32))
+    weight, bias = net.quant("w", 2, 1.0), net.quant("b", 5, 1.0)
+    graph = net.b.finish(net.b.apply(MatMul, x, weight, bias, name="y"))
+    (layer,) = lower(graph).weighted
+    assert (str(layer.result), str(layer.accumulator)) == ("fixed<4,4>", "fixed<5,5>")
+    inputs = np.arange(16, dtype=np.float32)[:, None]
+    np.testing.assert_array_equal(executed_in_whole_numbers(lower(graph), inputs), executed(graph, inputs))
+
+
 def test_quantisers_are_part_of_the_layer_before_where_nothing_else_reads_it() -> None:
     network = lower(dense_net((3, 4, 2), (4, 5)))
     assert [layer.kind for layer in network.layers] == ["Port", "Dense", "Relu", "Dense"]

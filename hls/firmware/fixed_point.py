@@ -69,10 +69,6 @@ class Span:
             low=self.low << self.exponent - exponent, high=self.high << self.exponent - exponent, exponent=exponent
         )
 
-    def with_zero(self) -> Span:
-        """The span stretched to zero, which an array of partial sums or a padded border starts from."""
-        return Span(low=min(0, self.low), high=max(0, self.high), exponent=self.exponent)
-
 
 def joined(*spans: Span) -> Span:
     """The smallest span that holds all of them, on the finest of their grids."""

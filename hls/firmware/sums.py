@@ -26,9 +26,8 @@ def with_sums(layer: WeightedType, reads: Span, bias: Stored | None, where: str)
     Raises InputError where float32 does not hold every partial sum exactly.
     """
     integers = whole(layer.weight, layer.weight.fixed.exponent)
-    padded = isinstance(layer, Convolution) and any(layer.window.pads)
     rows = integers.reshape(len(integers), -1) if isinstance(layer, Convolution) else integers.T
-    low, high = _products(rows, reads.with_zero() if padded else reads)
+    low, high = _products(rows, reads)
     exponent = layer.weight.fixed.exponent + reads.exponent
     finest = exponent if bias is None else min(exponent, bias.fixed.exponent)
     low, high = low << exponent - finest, high << exponent - finest
@@ -45,7 +44,7 @@ def with_sums(layer: WeightedType, reads: Span, bias: Stored | None, where: str)
 
 
 def _products(rows: npt.NDArray[np.int64], reads: Span) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The least and greatest of every product of a weight with what may meet it."""
+    """The least and greatest of every product of a weight with what may meet it; padding is in every type's span."""
     ends = np.stack([rows * reads.low, rows * reads.high])
     return ends.min(axis=0), ends.max(axis=0)
 

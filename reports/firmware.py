@@ -116,18 +116,31 @@ class FaultRanking:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Protection:
+    """With the `protected` bits that a ranking puts first in triplicate: the share of all damage that is left, and what
+    the voters take."""
+
+    protected: int
+    damage_left: float
+    voter_luts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Faults:
-    """Every flipped bit (or a sample of them): rankings, and for `protected` bits in triplicate what damage is left
-    (share of all measured damage) and what the voters cost."""
+    """Every flipped bit of the stored constants, or `flips` drawn of `bits`: how well scores rank them, and what
+    protecting the first of a ranking leaves, by ranking; the worst bits: where, which bit, loss (nats) that it adds."""
 
     flips: int
-    exhaustive: bool
+    bits: int
     samples: int
     rankings: tuple[FaultRanking, ...]
-    curve: tuple[tuple[int, float, float], ...]
-    """Protected bits, damage left, voters' LUTs."""
+    curves: tuple[tuple[str, tuple[Protection, ...]], ...]
     worst: tuple[tuple[str, int, float], ...]
-    """Weight (tensor and place), bit, loss that its flip adds."""
+
+    @property
+    def exhaustive(self) -> bool:
+        """Whether every bit was flipped."""
+        return self.flips == self.bits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

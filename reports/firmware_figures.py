@@ -10,7 +10,7 @@ from typing import Any, Final
 from reports.firmware import Design, FirmwareRun, Method, TensorRow
 from reports.log_axis import log_axis
 from reports.palette import SERIES
-from reports.units import count, printable, shortened, si
+from reports.units import count, printable, shortened
 
 Figure = dict[str, Any]
 Cost = Callable[[Design], float | None]
@@ -133,23 +133,28 @@ def bits_figure(run: FirmwareRun) -> Figure:
 
 
 def protection_figure(run: FirmwareRun) -> Figure:
-    """Damage that is left over the number of weight bits in triplicate, worst first by measured damage."""
+    """Damage that is left over the share of bits in triplicate, a line a ranking."""
     assert run.faults is not None
-    curve = run.faults.curve
-    line = {
-        "type": "scatter",
-        "mode": "lines+markers",
-        "x": [bits for bits, _, _ in curve],
-        "y": [100 * left for _, left, _ in curve],
-        "customdata": [f"{count(bits)} bits, {si(luts, '')} LUTs of voters" for bits, _, luts in curve],
-        "hovertemplate": "%{customdata}: %{y:.1f} % left<extra></extra>",
-        "line": {"color": "var(--blue)", "width": 2},
-    }
+    traces = []
+    for rank, (name, points) in enumerate(run.faults.curves):
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "lines+markers",
+                "name": _name(name),
+                "x": [100 * point.protected / run.faults.flips for point in points],
+                "y": [100 * point.damage_left for point in points],
+                "customdata": [f"{count(point.protected)} bits, {count(point.voter_luts)} voters" for point in points],
+                "hovertemplate": "%{customdata}: %{y:.1f} % left",
+                "line": {"color": f"var({SERIES[rank % len(SERIES)]})", "width": 2},
+            }
+        )
     return {
-        "data": [line],
+        "data": traces,
         "layout": {
-            "xaxis": {"title": {"text": "weight bits in triplicate"}},
+            "xaxis": {"title": {"text": "bits in triplicate, %"}},
             "yaxis": {"title": {"text": "damage left, %"}, "rangemode": "tozero"},
+            "legend": {"x": 1, "xanchor": "right", "y": 1},
             "hovermode": "closest",
         },
     }

@@ -145,11 +145,11 @@ def _faults(run: FirmwareRun, figures: dict[str, Figure]) -> str:
     if run.faults is None or "faults" not in figures:
         return ""
     faults = run.faults
-    how = "Every bit of every weight" if faults.exhaustive else "A random sample of the weights' bits"
+    how = "Every stored bit" if faults.exhaustive else f"A random sample of {faults.bits:,} stored bits"
     about = (
         f"{how} was flipped in the integer network: {faults.flips:,} flips, each on {faults.samples:,} samples."
-        " Left: what is left of the damage when the worst bits are kept three times and voted on. Right: how well each"
-        " score, which needs no flip, ranks the bits."
+        " Left: what is left of the damage when the bits that a ranking puts first are kept three times and voted on."
+        " Right: how well each score, which needs no flip, ranks the bits."
     )
     rows = [(Cell(shown=name), number(bit), Cell(shown=f"{loss:+.4g}", value=loss)) for name, bit, loss in faults.worst]
     worst = table(("Weight", "Bit", "Loss added by its flip"), rows, numeric=(1, 2), identifier="faults")

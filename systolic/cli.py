@@ -25,6 +25,7 @@ COMMANDS = {
     "roofline": "roofline",
     "memory-wall": "memory_wall",
     "emit": "emit",
+    "firmware": "firmware",
     "integer": "integer",
     "plan": "plan",
     "generate": "generate",

@@ -11,6 +11,7 @@ from reports.firmware import (
     Match,
     Method,
     Proof,
+    Protection,
     Score,
     TensorRow,
 )
@@ -96,14 +97,23 @@ def sample_run(name: str = "jet-tagger") -> FirmwareRun:
         ),
         faults=Faults(
             flips=17_556,
-            exhaustive=True,
+            bits=17_556,
             samples=1000,
             rankings=(
                 FaultRanking(score="bit's place", spearman=0.61, sigma=0.01),
                 FaultRanking(score="gradient", spearman=0.72, sigma=0.01),
                 FaultRanking(score="gradient and Hessian", spearman=0.83, sigma=0.01),
             ),
-            curve=tuple((bits, 0.5 ** (bits / 400), bits * 1.0) for bits in range(0, 4001, 400)),
+            curves=tuple(
+                (
+                    name,
+                    tuple(
+                        Protection(protected=bits, damage_left=0.5 ** (bits / half), voter_luts=bits)
+                        for bits in range(0, 17_556, 1000)
+                    ),
+                )
+                for name, half in (("measured damage", 600), ("gradient and Hessian", 1500))
+            ),
             worst=(("dense_3.weight[4, 2]", 5, 0.83), ("dense_3.weight[1, 0]", 5, 0.51)),
         ),
         stages=(("float training", 11.2, False), ("sensitivity", 6.1, True), ("retraining", 93.0, False)),

@@ -92,6 +92,33 @@ def test_an_interrupted_stage_finds_its_checkpoints_and_nobody_elses(tmp_path: P
     assert [path.name for path in (tmp_path / STAGES).iterdir()] == ["slow"]
 
 
+def test_what_follows_a_leaf_does_not_mind_it(tmp_path: Path) -> None:
+    made = []
+
+    def run(leaf: float) -> None:
+        stages = Stages(folder=tmp_path, key="")
+        for name, value in (("leaf", leaf), ("after", 1.0)):
+            stages.run(
+                name, value, lambda _, v=value, n=name: (made.append(n), (Made(value=v), {}))[1], Made, leaf=True
+            )
+
+    run(1.0)
+    run(2.0)
+    assert made == ["leaf", "after", "leaf"]
+
+
+def test_a_stage_is_made_again_where_what_it_left_is_gone(tmp_path: Path) -> None:
+    def run() -> bool:
+        stages = Stages(folder=tmp_path, key="")
+        file = tmp_path / "file"
+        stages.run("writes", None, lambda _: (file.touch(), (Made(value=1.0), {}))[1], Made, produces=file)
+        return stages.records[0].resumed
+
+    assert [run(), run()] == [False, True]
+    (tmp_path / "file").unlink()
+    assert not run()
+
+
 def test_a_folder_that_is_a_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / STAGES).write_text("in the way")
     with pytest.raises(InputError, match="cannot keep a stage"):

@@ -54,3 +54,10 @@ def refused(graph: Graph, op: Op, problem: str = "", instead: str = "") -> Input
         graph.origin or graph.name,
         f"no firmware of {op.kind}{function} {op.name!r}: {problem or reason}; {instead or remedy}",
     )
+
+
+def check_operators(graph: Graph) -> None:
+    """Raise InputError for the first operator of which no firmware is made whatever its numbers are."""
+    for op in graph.ops:
+        if type(op) in _REASONS:
+            raise refused(graph, op)

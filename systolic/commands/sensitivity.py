@@ -115,7 +115,7 @@ def bits(
     from systolic.sensitivity_show import print_bits
     from systolic.terminal import stage_progress
 
-    held = {name: _whole_number("--hold", name, text) for name, text in _assignments("--hold", hold).items()}
+    held = {name: _whole_number("--hold", name, text) for name, text in parse_assignments("--hold", hold).items()}
     request = BitsRequest(
         sensitivity=SensitivityRequest(
             network=network,
@@ -130,7 +130,7 @@ def bits(
             most_probes=probes,
             seed=seed,
         ),
-        budgets=_assignments("--budget", budget),
+        budgets=parse_assignments("--budget", budget),
         tables=tuple(table or ()),
         held=held,
         unrolled=unrolled,
@@ -155,7 +155,8 @@ def parse_bits(text: str) -> tuple[int, ...]:
     return widths
 
 
-def _assignments(option: str, texts: list[str] | None) -> dict[str, str]:
+def parse_assignments(option: str, texts: list[str] | None) -> dict[str, str]:
+    """["size=50%", ...] by name. Raises InputError for anything else and for a name that comes twice."""
     found: dict[str, str] = {}
     for text in texts or ():
         name, _, value = text.rpartition("=")

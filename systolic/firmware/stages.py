@@ -19,6 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from model_ir.errors import InputError
+from model_ir.graph import Graph
+from systolic.text_file import file_name
 
 Result = TypeVar("Result")
 Arrays = dict[str, npt.NDArray[Any]]
@@ -38,46 +40,56 @@ class StageRecord:
 @dataclass(slots=True, kw_only=True)
 class Stages:
     """The stages of one run in `folder`, in the order they are asked for. `key` hashes what was asked and every
-    result so far: a stage is taken over only where nothing before it has changed."""
+    result so far that others read: a stage is taken over only where none of these has changed."""
 
     folder: Path
     key: str
     records: list[StageRecord] = field(default_factory=list)
 
     def run(
-        self, name: str, asked: Any, make: Callable[[Path], tuple[Result, Arrays]], kind: type[Result]
+        self,
+        name: str,
+        asked: Any,
+        make: Callable[[Path], tuple[Result, Arrays]],
+        kind: type[Result],
+        *,
+        leaf: bool = False,
+        produces: Path | None = None,
     ) -> tuple[Result, Arrays]:
         """The result (of dataclass `kind`) and arrays of stage `name`, made by `make(work folder)` unless kept from
-        before. `asked` is what of the request this stage reads. Raises InputError where the folder cannot be
+        before. `asked` is what this stage reads of the request and of leaves; no later stage reads a `leaf`. `produces`
+        is what it leaves elsewhere: without it the stage is made again. Raises InputError where the folder cannot be
         written."""
-        self.key = hashlib.sha256(msgspec.json.encode([self.key, name, asked], enc_hook=str)).hexdigest()
-        place = self.folder / STAGES / name
+        key = hashlib.sha256(msgspec.json.encode([self.key, name, asked], enc_hook=str)).hexdigest()
+        place = self.folder / STAGES / file_name(name, otherwise="stage")
         start = time.perf_counter()
-        found = _kept(place, self.key, kind)
+        found = _kept(place, key, kind) if produces is None or produces.exists() else None
         resumed = found is not None
         if found is None:
-            found = self._made(place, make)
+            found = _made(place, key, make)
         result, arrays, digest = found
-        self.key = hashlib.sha256(f"{self.key}{digest}".encode()).hexdigest()
+        if not leaf:
+            self.key = hashlib.sha256(f"{key}{digest}".encode()).hexdigest()
         self.records.append(StageRecord(name=name, seconds=time.perf_counter() - start, resumed=resumed))
         return result, arrays
 
-    def _made(self, place: Path, make: Callable[[Path], tuple[Result, Arrays]]) -> tuple[Result, Arrays, str]:
-        partial = place.with_name(f".{place.name}.partial")
-        try:
-            # Another key's leftovers would be another network's checkpoints.
-            work = partial / self.key[:16]
-            for other in partial.glob("*") if partial.exists() else ():
-                if other != work:
-                    shutil.rmtree(other) if other.is_dir() else other.unlink()
-            work.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(str(place), f"cannot keep a stage here: {error.strerror or error}") from error
-        result, arrays = make(work)
-        try:
-            return result, arrays, _keep(place, partial, self.key, result, arrays)
-        except OSError as error:
-            raise InputError(str(place), f"cannot keep a stage here: {error.strerror or error}") from error
+
+def _made(place: Path, key: str, make: Callable[[Path], tuple[Result, Arrays]]) -> tuple[Result, Arrays, str]:
+    partial = place.with_name(f".{place.name}.partial")
+    try:
+        # Another key's leftovers would be another network's checkpoints.
+        work = partial / key[:16]
+        for other in partial.glob("*") if partial.exists() else ():
+            if other != work:
+                shutil.rmtree(other) if other.is_dir() else other.unlink()
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(str(place), f"cannot keep a stage here: {error.strerror or error}") from error
+    result, arrays = make(work)
+    try:
+        return result, arrays, _keep(place, partial, key, result, arrays)
+    except OSError as error:
+        raise InputError(str(place), f"cannot keep a stage here: {error.strerror or error}") from error
 
 
 def _keep(place: Path, partial: Path, key: str, result: Any, arrays: Arrays) -> str:
@@ -119,3 +131,8 @@ def _digest(text: bytes, arrays: Arrays) -> str:
         sums.update(f"{name}{value.dtype}{value.shape}".encode())
         sums.update(value.tobytes())
     return sums.hexdigest()
+
+
+def constants_digest(graph: Graph) -> str:
+    """A digest of a network's numbers, by name."""
+    return _digest(b"", dict(graph.constants))

@@ -1,0 +1,112 @@
+"""What the chosen design takes as hardware: estimated for hls4ml, and counted by open tools on its Verilog."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from model_ir.graph import Graph
+from model_ir.passes.batch_size import with_batch_size
+from reports.firmware import Count
+from systolic.firmware.evidence import RTL_FOLDER, Evidence
+from systolic.firmware.request import FirmwareRequest, Synthesis
+from systolic.firmware.stages import Arrays, Stages, constants_digest
+from systolic.pipeline import Progress
+
+if TYPE_CHECKING:
+    from hls.rtl.asic import AsicReport
+    from hls.rtl.synthesise import FpgaCounts
+
+
+def estimates_of(graph: Graph, request: FirmwareRequest) -> Evidence:
+    """LUTs, flip-flops, DSPs and cycles of the design as hls4ml's firmware, by the model fitted to published rows."""
+    from hls.resources.calibration import CONFIDENCE
+    from hls.resources.estimate import Estimate, estimate
+    from hls.resources.timing import IoType
+
+    io: IoType = "io_stream" if request.io_types == ("io_stream",) else "io_parallel"
+    found = estimate(
+        with_batch_size(graph, 1),
+        reuse=request.reuse,
+        strategy="latency" if request.reuse == 1 else "resource",
+        clock_ns=request.clock_ns,
+        io=io,
+    )
+
+    def count(what: str, value: Estimate, unit: str = "") -> Count:
+        interval = (value.low, value.high)
+        return Count(what=what, value=round(value.value), unit=unit, tool=tool, measured=False, interval=interval)
+
+    tool = f"{found.calibration}, {io}; interval of {CONFIDENCE:.0%}"
+    interval = Count(what="initiation interval", value=found.interval_cycles, unit="cycles", tool=tool, measured=False)
+    return Evidence(
+        counts=(
+            count("LUT", found.lut),
+            count("FF", found.ff),
+            count("DSP", found.dsp),
+            count("latency", found.latency_cycles, f"cycles at {found.clock_ns:g} ns"),
+            interval,
+        ),
+        notes=found.notes,
+    )
+
+
+def synthesised(graph: Graph, request: FirmwareRequest, stages: Stages, progress: Progress) -> Evidence:
+    """Cells of the design's Verilog by every synthesis asked for; none without Verilog."""
+    found = Evidence()
+    for kind in request.synthesis if request.rtl else ():
+
+        def make(_: Path, kind: Synthesis = kind) -> tuple[Evidence, Arrays]:
+            return _synthesised(graph, kind, request, progress), {}
+
+        asked = {"network": constants_digest(graph), "clock": request.clock_ns, "most": request.most_luts}
+        counted, _ = stages.run(f"synthesis {kind}", asked, make, Evidence, leaf=True)
+        found += counted
+    return found
+
+
+def _synthesised(graph: Graph, kind: Synthesis, request: FirmwareRequest, progress: Progress) -> Evidence:
+    from hls.rtl.asic import asic_report
+    from hls.rtl.synthesise import synthesise
+    from hls.rtl.trace import trace
+    from hls.rtl.write import write_rtl
+
+    def advance(step: str, done: int, total: int) -> None:
+        progress(f"{kind}: {step}"[:24], done, total)
+
+    traced = trace(with_batch_size(graph, 1))
+    if traced.estimated_luts > request.most_luts:
+        size = f"about {traced.estimated_luts:,.0f} LUTs, above --most-luts {request.most_luts:,}"
+        note = f"{kind} synthesis was left out: {size}."
+        return Evidence(notes=(note,))
+    project = write_rtl(traced, request.out / RTL_FOLDER)
+    if kind == "fpga":
+        return Evidence(counts=_fpga_counts(synthesise(project, progress=advance)))
+    return Evidence(counts=_asic_counts(asic_report(project, clock_ns=request.clock_ns, progress=advance)))
+
+
+def _fpga_counts(found: FpgaCounts) -> tuple[Count, ...]:
+    numbers = {
+        "LUT": found.luts,
+        "FF": found.flip_flops,
+        found.carry_cell or "CARRY": found.carries,
+        "wide multiplexer": found.wide_muxes,
+        "LUT as shift register": found.shift_registers,
+        "DSP": found.dsps,
+        "block RAM": found.block_rams,
+    }
+    return tuple(
+        Count(what=what, value=value, unit="", tool=found.tool, measured=True) for what, value in numbers.items()
+    )
+
+
+def _asic_counts(found: AsicReport) -> tuple[Count, ...]:
+    tool = found.tools
+    numbers = (
+        ("standard-cell area", found.area_um2, "um^2"),
+        ("standard cells", found.cell_count, ""),
+        ("critical path", found.critical_path_ns, "ns"),
+        ("highest clock", found.fmax_mhz, "MHz"),
+        ("power", found.power_mw, f"mW at {found.clock_ns:g} ns, activity {found.activity:g}"),
+    )
+    return tuple(Count(what=what, value=value, unit=unit, tool=tool, measured=True) for what, value, unit in numbers)

@@ -22,8 +22,9 @@ from model_ir.passes.batch_size import with_batch_size
 from model_ir.passes.logits import to_logits
 from model_ir.passes.pipeline import run_passes
 from systolic.firmware.request import FirmwareRequest
-from systolic.labelled_data import labels_of, only_input, read_arrays, standardised
+from systolic.labelled_data import labels_of, only_input, standardised
 from systolic.network import load_network
+from workloads.labelled_data import read_arrays
 
 if TYPE_CHECKING:
     from workloads.tasks import TrainableWorkload

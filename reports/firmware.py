@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import sqrt
 from typing import Literal
 
-Method = Literal["float", "uniform", "squared error", "Hessian-aware"]
+Method = Literal["float", "uniform", "squared error", "Hessian-aware", "as given"]
 """How a design's bits were chosen."""
 
 

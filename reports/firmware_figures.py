@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Sequence
-from math import log10
 from typing import Any, Final
 
 from reports.firmware import Design, FirmwareRun, Method, TensorRow
@@ -20,6 +19,7 @@ _METHODS: Final[dict[Method, tuple[str, str]]] = {
     "uniform": ("--orange", "square"),
     "squared error": ("--purple", "triangle-up"),
     "Hessian-aware": ("--blue", "circle"),
+    "as given": ("--green", "diamond"),
 }
 _SHOWN_BELOW_BEST: Final = 5.0
 """Points of accuracy under the best that a figure reaches down to."""
@@ -47,10 +47,17 @@ def figures_of(run: FirmwareRun) -> dict[str, Figure]:
 def accuracy_figure(run: FirmwareRun, title: str, cost: Cost) -> Figure:
     """Test accuracy with error bars against one cost: a colour and shape a method, hollow where not retrained; the
     float network is a level, because it costs what no firmware does."""
-    traces = []
+    foot = _accuracy_range(run)[0]
+    traces = [_too_low(run, cost)]
     for method, (colour, symbol) in _METHODS.items():
         for retrained in (True, False):
-            found = [d for d in run.designs if (d.method, d.retrained) == (method, retrained) and cost(d) is not None]
+            found = [
+                design
+                for design in run.designs
+                if (design.method, design.retrained) == (method, retrained)
+                and cost(design) is not None
+                and 100 * design.test.accuracy >= foot
+            ]
             if method != "float" and found:
                 traces.append(_points(found, cost, colour, symbol if retrained else f"{symbol}-open"))
     chosen = run.design
@@ -58,14 +65,13 @@ def accuracy_figure(run: FirmwareRun, title: str, cost: Cost) -> Figure:
         traces.append(_ring(chosen, cost))
     shapes, notes = _float_level(run)
     across = [value for d in run.designs if d.method != "float" and (value := cost(d)) is not None]
-    logarithmic = max(across) > 2 * min(across)
     layout = {
-        "xaxis": log_axis(title, [across]) if logarithmic else {"title": {"text": title}},
+        "xaxis": log_axis(title, [across]) if max(across) > 2 * min(across) else {"title": {"text": title}},
         "yaxis": {"title": {"text": "test accuracy, %"}, "range": _accuracy_range(run)},
         "showlegend": False,
         "hovermode": "closest",
         "shapes": shapes,
-        "annotations": [*notes, *_too_low(run, cost, logarithmic=logarithmic)],
+        "annotations": notes,
     }
     return {"data": traces, "layout": layout}
 
@@ -225,8 +231,8 @@ def _float_level(run: FirmwareRun) -> tuple[list[Figure], list[Figure]]:
     }
     note = {
         "xref": "paper",
-        "x": 1,
-        "xanchor": "right",
+        "x": 0.01,
+        "xanchor": "left",
         "y": level,
         "yanchor": "bottom",
         "text": f"float {level:.1f} %",
@@ -236,27 +242,30 @@ def _float_level(run: FirmwareRun) -> tuple[list[Figure], list[Figure]]:
 
 
 def _accuracy_range(run: FirmwareRun) -> list[float]:
-    """Room for all error bars, but a network that rounding has broken does not push the others together."""
+    """Room for error bars, but a network that rounding has broken does not push the others together."""
     accuracies = [100 * design.test.accuracy for design in run.designs]
     best = max(accuracies)
     return [max(min(accuracies), best - _SHOWN_BELOW_BEST) - 1, best + 1]
 
 
-def _too_low(run: FirmwareRun, cost: Cost, *, logarithmic: bool) -> list[Figure]:
-    """What falls below the figure, named at its foot; plotly places notes on a logarithmic axis by the logarithm."""
+def _too_low(run: FirmwareRun, cost: Cost) -> Figure:
+    """What falls below the figure: an arrow at its foot, named on hovering."""
     foot = _accuracy_range(run)[0]
-    return [
-        {
-            "x": log10(value) if logarithmic else value,
-            "y": foot,
-            "yanchor": "bottom",
-            "text": f"\N{DOWNWARDS ARROW} {100 * design.test.accuracy:.0f} %",
-            "showarrow": False,
-            "font": {"color": f"var({_METHODS[design.method][0]})"},
-        }
-        for design in run.designs
-        if (value := cost(design)) and 100 * design.test.accuracy < foot
-    ]
+    low = [design for design in run.designs if cost(design) and 100 * design.test.accuracy < foot]
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [cost(design) for design in low],
+        "y": [foot] * len(low),
+        "cliponaxis": False,
+        "marker": {
+            "symbol": "arrow-down",
+            "size": 9,
+            "color": [f"var({_METHODS[design.method][0]})" for design in low],
+        },
+        "customdata": [_hover(design) for design in low],
+        "hovertemplate": "%{customdata}<extra></extra>",
+    }
 
 
 def _hover(design: Design) -> str:

@@ -141,6 +141,17 @@ def test_a_form_that_is_gone_is_written_again(finished: Finished, tmp_path: Path
     assert (request.out / "model.onnx").read_bytes() == (finished[0].out / "model.onnx").read_bytes()
 
 
+def test_a_file_with_quantisers_keeps_its_bits(finished: Finished, tmp_path: Path) -> None:
+    request, _, first = finished
+    network = NetworkRequest(model=str(request.out / "model.onnx"))
+    _, run = firmware_job(replace(request, network=network, out=tmp_path / "run", faults=False), quiet)
+    assert run.proof is None
+    assert run.mismatches == 0
+    assert len(run.matches) == len(first.matches)
+    for part in ("bops", "size_bytes", "average_bits", "luts", "test"):
+        assert getattr(run.design, part) == getattr(first.design, part), part
+
+
 BAD_DATA: dict[str, tuple[dict[str, Any], str]] = {
     "wrong width": ({"X": np.zeros((SAMPLES, 5), np.float32)}, "wrong shape"),
     "not finite": ({"X": np.full((SAMPLES, FEATURES), np.nan, np.float32)}, "not finite"),

@@ -35,11 +35,14 @@ def test_every_design_is_drawn_once_against_every_cost_it_has() -> None:
             assert sum(text.split("<br>")[0] == design.name for text in hover) == 1
 
 
-def test_what_a_figure_leaves_below_is_named() -> None:
+def test_what_a_figure_leaves_below_is_named_at_its_foot() -> None:
     run = sample_run()
     figure = accuracy_figure(run, *COSTS["bops"])
-    assert any("33 %" in note["text"] for note in figure["layout"]["annotations"])
-    assert figure["layout"]["yaxis"]["range"][0] > 60
+    foot = figure["layout"]["yaxis"]["range"][0]
+    below = figure["data"][0]
+    assert foot > 60
+    assert below["y"] == [foot]
+    assert below["customdata"][0].startswith("2 bits, rounded<br>32.70")
 
 
 def test_a_run_without_the_optional_parts_is_a_page_too() -> None:

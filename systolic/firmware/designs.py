@@ -6,8 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from hls.allocation.costs import bit_operations
+from hls.allocation.network import quantisable
 from hls.quantise.calibrate import calibrated
-from hls.quantise.insert import quantised
+from hls.quantise.insert import quantised, without_quants
+from hls.quantise.size import bits_of, weight_bits
+from model_ir.errors import InputError
 from model_ir.graph import Graph
 from model_ir.passes.batch_size import with_batch_size
 from reports.firmware import Design, Score
@@ -51,6 +55,29 @@ def make_designs(
         made.append(_make(graph, plan, options, subject, request, stages, progress))
     progress("designs", len(plans), len(plans))
     return _with_front(made)
+
+
+def given_design(graph: Graph, subject: Subject, request: FirmwareRequest) -> Made:
+    """A network that came with quantisers, as it is. Raises InputError for bits or operators that cannot be counted."""
+    bits = bits_of(graph)
+    plain = with_batch_size(without_quants(graph), 1)
+    known = quantisable(plain)
+    missing = [name for name in known.variables if name not in bits]
+    if missing:
+        raise InputError(subject.origin, "reads tensors that no quantiser rounds", value=", ".join(missing))
+    design = Design(
+        name="the file's own bits",
+        method="as given",
+        retrained=True,
+        bits=bits,
+        average_bits=weight_bits(graph) / sum(known.elements.values()),
+        bops=bit_operations(known.products, {}, fixed=bits).of({}),
+        size_bytes=weight_bits(graph) / 8,
+        validation=score_of(graph, subject.validation),
+        test=score_of(graph, subject.test),
+        on_front=True,
+    )
+    return Made(design=_estimated(design, graph, request), graph=graph)
 
 
 def _make(

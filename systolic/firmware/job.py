@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -15,9 +16,9 @@ import msgspec
 
 from model_ir.errors import InputError
 from model_ir.graph import Graph
-from reports.firmware import Design, FirmwareRun, TensorRow
+from reports.firmware import Design, FirmwareRun, Proof, TensorRow
 from systolic.firmware.choice import Options, Plan, chosen_plan, options_of, swept_plans
-from systolic.firmware.designs import make_designs
+from systolic.firmware.designs import Made, given_design, make_designs
 from systolic.firmware.evidence import evidence_of
 from systolic.firmware.faults import faults_of
 from systolic.firmware.float_network import FloatResult, float_network
@@ -42,13 +43,8 @@ def firmware_job(request: FirmwareRequest, progress: Progress) -> tuple[Path, Fi
     subject = subject_of(request)
     rehearse(subject, request)
     stages = Stages(folder=folder, key=_key(subject))
-    graph, trained = float_network(subject, request, stages, progress)
-    found = sensitivities(graph, subject, request, stages, progress)
-    options = options_of(graph, found, request)
-    chosen = chosen_plan(options, request)
-    plans = (chosen, *swept_plans(options, request)) if request.sweep else (chosen,)
-    made = make_designs(graph, plans, options, subject, request, stages, progress)
-    network = made[0].graph
+    design = _as_given(subject, request) if subject.quantised else _chosen(subject, request, stages, progress)
+    network = design.made[0].graph
     evidence = evidence_of(network, subject, request, stages, progress)
     evidence += estimates_of(network, request) + synthesised(network, request, stages, progress)
     faults = faults_of(network, subject, request, stages, progress)
@@ -58,19 +54,49 @@ def firmware_job(request: FirmwareRequest, progress: Progress) -> tuple[Path, Fi
         data=subject.data,
         classes=subject.classes,
         seed=request.seed,
-        tensors=_tensor_rows(found, chosen, graph),
-        designs=(_float_design(options, trained), *(each.design for each in made)),
-        chosen=chosen.name,
-        proof=chosen.proof,
+        tensors=design.tensors,
+        designs=(*design.beside, *(each.design for each in design.made)),
+        chosen=design.made[0].design.name,
+        proof=design.proof,
         matches=evidence.matches,
         counts=evidence.counts,
         faults=faults,
         stages=tuple((record.name, record.seconds, record.resumed) for record in stages.records),
         versions=_versions(),
         files=(*evidence.files, (RECORD, "this run, as JSON"), (PAGE, "this page")),
-        notes=evidence.notes,
+        notes=(*design.notes, *evidence.notes),
     )
     return _written(folder, run), run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Designed:
+    """What becomes firmware, the first of `made`, with its evidence and the designs it is compared with."""
+
+    made: tuple[Made, ...]
+    beside: tuple[Design, ...] = ()
+    tensors: tuple[TensorRow, ...] = ()
+    proof: Proof | None = None
+    notes: tuple[str, ...] = ()
+
+
+def _chosen(subject: Subject, request: FirmwareRequest, stages: Stages, progress: Progress) -> _Designed:
+    graph, trained = float_network(subject, request, stages, progress)
+    found = sensitivities(graph, subject, request, stages, progress)
+    options = options_of(graph, found, request)
+    chosen = chosen_plan(options, request)
+    plans = (chosen, *swept_plans(options, request)) if request.sweep else (chosen,)
+    return _Designed(
+        made=make_designs(graph, plans, options, subject, request, stages, progress),
+        beside=(_float_design(options, trained),),
+        tensors=_tensor_rows(found, chosen, graph),
+        proof=chosen.proof,
+    )
+
+
+def _as_given(subject: Subject, request: FirmwareRequest) -> _Designed:
+    note = "The file has quantisers of its own: its bits are kept, nothing is trained or chosen."
+    return _Designed(made=(given_design(subject.graph, subject, request),), notes=(note,))
 
 
 def _written(folder: Path, run: FirmwareRun) -> Path:

@@ -32,10 +32,11 @@ def rehearse(subject: Subject, request: FirmwareRequest) -> None:
         if name not in AMOUNTS:
             raise InputError("--budget", "no amount has this name", value=repr(name), limit=", ".join(AMOUNTS))
     graph = with_batch_size(subject.graph, 1)
-    graph = to_logits(run_passes(replace(graph, constants={**random_parameters(graph, 0), **graph.constants})))
+    if not subject.quantised:
+        graph = to_logits(run_passes(replace(graph, constants={**random_parameters(graph, 0), **graph.constants})))
     if request.backends:
         check_operators(graph)
-    _check_forms(_rounded(graph, subject), request)
+    _check_forms(graph if subject.quantised else _rounded(graph, subject), request)
 
 
 def _rounded(graph: Graph, subject: Subject) -> Graph:

@@ -15,12 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from hls.data import check_classification
+from hls.quantise.biases import joined_biases
 from model_ir.errors import InputError
 from model_ir.graph import Graph
 from model_ir.ops.quantisation import BipolarQuant, Quant, Trunc
 from model_ir.passes.batch_size import with_batch_size
 from model_ir.passes.logits import to_logits
-from model_ir.passes.pipeline import run_passes
+from model_ir.passes.pipeline import DEFAULT_PASSES, run_passes
+from model_ir.passes.remove_identities import remove_identities
 from systolic.firmware.request import FirmwareRequest
 from systolic.labelled_data import labels_of, only_input, standardised
 from systolic.network import load_network
@@ -116,7 +118,11 @@ def _file(request: FirmwareRequest) -> Subject:
     network = request.network
     if request.data is None:
         raise InputError("--data", "a file's network needs labelled data: an npz with X (samples, ...) and y (samples)")
-    graph = with_batch_size(to_logits(run_passes(load_network(network))), 1)
+    graph = load_network(network)
+    # Folding constants would take quantisers of weights for constants.
+    quantised = any(isinstance(op, Quant | BipolarQuant | Trunc) for op in graph.ops)
+    passes = (remove_identities, joined_biases) if quantised else DEFAULT_PASSES
+    graph = with_batch_size(to_logits(run_passes(graph, passes)), 1)
     missing = sorted(graph.parameters - set(graph.constants))
     if missing:
         raise InputError(network.model, "has parameters without values", value=missing[0])
@@ -144,7 +150,7 @@ def _file(request: FirmwareRequest) -> Subject:
         test=held,
         classes=tuple(map(str, range(classes))),
         batch=batch,
-        quantised=any(isinstance(op, Quant | BipolarQuant | Trunc) for op in graph.ops),
+        quantised=quantised,
     )
 
 

@@ -19,7 +19,6 @@ import numpy.typing as npt
 from model_ir.graph import Graph
 from model_ir.passes.batch_size import with_batch_size
 from reports.firmware import Count, Match
-from systolic.firmware.answers import logits_of
 from systolic.firmware.request import FirmwareRequest
 from systolic.firmware.stages import Arrays, Stages, constants_digest
 from systolic.firmware.subject import Subject
@@ -123,13 +122,14 @@ def firmware_settings(request: FirmwareRequest) -> tuple[Settings, ...]:
 
 def _reference(one: Graph, subject: Subject, request: FirmwareRequest) -> tuple[Reference, Evidence]:
     """The integer-only network's answers, and the quantised graph's own beside them."""
+    from hls.firmware.equality import executed
     from hls.quantise.integer_form import integer_form, run
 
     inputs, what = _inputs(subject, request.checked, request.seed)
     form = integer_form(one)
     reference = Reference(inputs=inputs, outputs=form.output_scale * run(form, inputs))
     start = time.perf_counter()
-    match = reference.match("graph executor", f"numpy {version('numpy')}", logits_of(one, inputs), start)
+    match = reference.match("graph executor", f"numpy {version('numpy')}", executed(one, inputs), start)
     return reference, Evidence(matches=(match,), notes=(f"Compared: {what}.",) if what else ())
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from hls.allocation.network import quantisable
 from model_ir.graph import Graph
@@ -16,10 +13,6 @@ from systolic.firmware.request import FirmwareRequest
 from systolic.firmware.stages import Arrays, Stages
 from systolic.firmware.subject import Subject
 from systolic.pipeline import Progress
-
-if TYPE_CHECKING:
-    from hls.parts import Part
-    from hls.sensitivity.trace import TraceEstimate
 
 CALIBRATION_SAMPLES = 2000
 """Training samples that grids are fitted to."""
@@ -66,6 +59,7 @@ def sensitivities(
 def _measured(graph: Graph, subject: Subject, request: FirmwareRequest, progress: Progress) -> Sensitivities:
     from hls.data import Data
     from hls.parts import whole
+    from hls.quantise.error import omega, rounding_errors
     from hls.sensitivity.graph_loss import graph_surface
     from hls.sensitivity.measures import Question, traces_of
     from hls.sensitivity.trace import Stopping
@@ -74,7 +68,8 @@ def _measured(graph: Graph, subject: Subject, request: FirmwareRequest, progress
     batch = min(TRACE_BATCH if one.macs < LARGE_MACS else LARGE_BATCH, len(subject.train))
     rows = min(TRACE_ROWS, len(subject.train)) // batch * batch
     data = Data(inputs={graph.inputs[0]: subject.train.inputs[:rows]}, labels=subject.train.labels[:rows])
-    surface = graph_surface(with_batch_size(graph, batch), {}, data)
+    sized = with_batch_size(graph, batch)
+    surface = graph_surface(sized, {}, data)
     found = quantisable(one)
     question = Question(
         surface=surface,
@@ -84,40 +79,19 @@ def _measured(graph: Graph, subject: Subject, request: FirmwareRequest, progress
         seed=request.seed,
     )
     traces = traces_of(question, lambda done, total: progress("traces", done, total))
-    errors = _rounding_errors(one, subject, question.bits)
+    errors = rounding_errors(sized, subject.train.inputs[:CALIBRATION_SAMPLES], question.bits)
+    costs = omega(errors, {name: estimate.mean for name, estimate in traces.estimates.items()})
     return Sensitivities(
         rows=tuple(
-            _row(part, traces.estimates[part.name], {width: error[part.name] for width, error in errors.items()})
+            Sensitivity(
+                name=part.name,
+                elements=part.elements,
+                trace=traces.estimates[part.name].trace,
+                standard_error=traces.estimates[part.name].standard_error,
+                probes=traces.estimates[part.name].probes,
+                omega=costs[part.name],
+                squared_error=errors[part.name],
+            )
             for part in question.parts
         )
     )
-
-
-def _row(part: Part, estimate: TraceEstimate, mean_errors: Mapping[int, float]) -> Sensitivity:
-    squared = {width: part.elements * error for width, error in mean_errors.items()}
-    return Sensitivity(
-        name=part.name,
-        elements=part.elements,
-        trace=estimate.trace,
-        standard_error=estimate.standard_error,
-        probes=estimate.probes,
-        omega={width: max(0.0, estimate.mean) * error for width, error in squared.items()},
-        squared_error=squared,
-    )
-
-
-def _rounding_errors(one: Graph, subject: Subject, widths: Sequence[int]) -> dict[int, dict[str, float]]:
-    """Mean squared error by width and tensor on the very grids that a design would get."""
-    from hls.quantise.calibrate import activation_samples, calibrated
-
-    known = quantisable(one)
-    inputs = subject.train.inputs[:CALIBRATION_SAMPLES]
-    values = {part.name: one.constants[part.tensor] for part in known.weights}
-    values |= activation_samples(one, inputs, known.activations)
-    errors = {}
-    for width in widths:
-        grids = calibrated(one, inputs, dict.fromkeys(known.variables, width))
-        errors[width] = {
-            name: float(np.mean((value - grids[name].nearest(value)) ** 2)) for name, value in values.items()
-        }
-    return errors

@@ -38,7 +38,7 @@ def render_firmware(run: FirmwareRun) -> str:
         counts=_counts(run),
         faults=_faults(run, figures),
         stages=_stages(run),
-        files=facts_table(run.files),
+        files=_files(run),
         versions=facts_table(sorted(run.versions.items())),
         notes=list_items(run.notes),
     )
@@ -154,6 +154,11 @@ def _faults(run: FirmwareRun, figures: dict[str, Figure]) -> str:
     rows = [(Cell(shown=name), number(bit), Cell(shown=f"{loss:+.4g}", value=loss)) for name, bit, loss in faults.worst]
     worst = table(("Weight", "Bit", "Loss added by its flip"), rows, numeric=(1, 2), identifier="faults")
     return _FAULTS.format(about=escaped(about, 1000), worst=worst)
+
+
+def _files(run: FirmwareRun) -> str:
+    rows = [(Cell(shown=name), Cell(shown=what)) for name, what in run.files]
+    return table(("File", "What it is"), rows, numeric=(), sortable=False)
 
 
 def _stages(run: FirmwareRun) -> str:

@@ -35,11 +35,15 @@ def faults_of(
         rows = min(SAMPLES, len(subject.validation))
         batch = min(BATCH, rows)
         rows = rows // batch * batch
+        # Scores must not see the samples that measure the damage: they would foresee it too well.
+        derived = min(rows, len(subject.train)) // batch * batch
         study = fault_study(
             with_batch_size(graph, batch),
             subject.validation.inputs[:rows],
             subject.validation.labels[:rows],
             most_flips=MOST_FLIPS,
+            derivative_inputs=subject.train.inputs[:derived],
+            derivative_labels=subject.train.labels[:derived],
             seed=request.seed,
             progress=lambda done, total: progress("faults", done, total),
         )

@@ -111,6 +111,13 @@ def test_designs_at_equal_bit_operations_are_compared(finished: Finished) -> Non
     assert any(design.on_front for design in run.designs)
 
 
+def test_the_design_and_its_hardware_are_estimated_alike(finished: Finished) -> None:
+    run = finished[2]
+    assert run.design.luts is not None
+    estimated = [item.value for item in run.counts if item.what == "LUT" and item.interval is not None]
+    assert estimated == [round(run.design.luts)]
+
+
 def test_a_second_run_takes_every_stage_over_and_says_the_same(finished: Finished, tmp_path: Path) -> None:
     request, _, first = finished
     shutil.copytree(request.out, tmp_path / "run")

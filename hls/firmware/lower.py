@@ -34,8 +34,9 @@ from hls.firmware.network import (
     Window,
 )
 from hls.firmware.refusals import ARRAY, refused
-from hls.firmware.sums import EXACT_LIMIT, with_sums
+from hls.firmware.sums import with_sums
 from hls.qonnx.plain import plain
+from hls.quantise.sums import FLOAT32_MOST
 from model_ir.errors import InputError
 from model_ir.graph import Graph
 from model_ir.op import Op
@@ -279,7 +280,7 @@ def _sum(lowering: _Lowering, op: Binary) -> None:
     exponent = min(first.result.exponent, second.result.exponent)
     a, b = (layer.result.span.at(exponent) for layer in (first, second))
     exact = Span(low=a.low + b.low, high=a.high + b.high, exponent=exponent)
-    if exact.largest > EXACT_LIMIT:
+    if exact.largest > FLOAT32_MOST:
         raise InputError(
             lowering.graph.origin or lowering.graph.name,
             f"sums of {op.outputs[0]!r} exceed what float32 holds exactly; quantise its operands",

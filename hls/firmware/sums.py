@@ -11,10 +11,8 @@ import numpy.typing as npt
 from hls.firmware.fixed_point import Span, joined
 from hls.firmware.grids import whole
 from hls.firmware.network import Convolution, Stored, Weighted
+from hls.quantise.sums import FLOAT32_MOST
 from model_ir.errors import InputError
-
-# Whole numbers up to here are exact in float32, in which the graph is executed (24 significant bits).
-EXACT_LIMIT = 1 << 24
 
 WeightedType = TypeVar("WeightedType", bound=Weighted)
 
@@ -35,7 +33,7 @@ def with_sums(layer: WeightedType, reads: Span, bias: Stored | None, where: str)
     ends = low.sum(axis=1) + start, high.sum(axis=1) + start
     parts = np.minimum(low, 0).sum(axis=1), np.maximum(high, 0).sum(axis=1)
     largest = int(np.max(np.maximum(parts[1], -parts[0]) + np.abs(start)))
-    if largest > EXACT_LIMIT:
+    if largest > FLOAT32_MOST:
         problem = f"sums of {layer.tensor!r} exceed what float32 holds exactly; use fewer bits or a coarser bias"
         raise InputError(where, problem, value=f"{largest.bit_length()} bits", limit="24 bits")
     exact = _span(*ends, finest)

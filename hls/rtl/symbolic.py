@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hls.quantise.sums import FLOAT32_MOST
 from hls.rtl.fixed import at_least, clipped, constant_like, floored, is_constant, rounded, sign_of
 from hls.rtl.quants import FixedGrid, check_constant
 from model_ir.op import Op
@@ -25,8 +26,6 @@ from model_ir.tensor import Shape
 
 Array = npt.NDArray[Any]
 Symbols = npt.NDArray[np.object_]
-EXACT_SUM = 2**24
-"""Sums below it, in steps, are the same in any order in float32, in which graphs execute."""
 
 
 def quantised(values: Symbols, grid: FixedGrid) -> Symbols:
@@ -86,8 +85,8 @@ def _exact(op: Op, values: Symbols) -> Symbols:
     """`values` if sums that reach them are exact in float32. InputError otherwise: graph and RTL could differ."""
     for value in values.ravel():
         reach = (max(value.high, 0) - min(value.low, 0)) / value.step
-        if reach >= EXACT_SUM:
-            raise refusal(op, "sums are too wide to be exact in float32", value=f"{reach:g} steps", limit=EXACT_SUM)
+        if reach >= FLOAT32_MOST:
+            raise refusal(op, "sums are too wide to be exact in float32", value=f"{reach:g} steps", limit=FLOAT32_MOST)
     return values
 
 

@@ -124,12 +124,7 @@ def _bops_at(options: Options, place: float) -> float:
     ordered = sorted({width for offered in options.choices.values() if len(offered) > 1 for width in offered})
     low = max(width for width in ordered if width <= place)
     high = min(width for width in ordered if width >= place)
-    costs = [
-        options.amount("bops").of(
-            {name: offered[0] if len(offered) == 1 else width for name, offered in options.choices.items()}
-        )
-        for width in (low, high)
-    ]
+    costs = [options.amount("bops").of(_uniform(options, width)) for width in (low, high)]
     return costs[0] if low == high else costs[0] + (costs[1] - costs[0]) * (place - low) / (high - low)
 
 

@@ -17,6 +17,7 @@ from model_ir.passes.batch_size import with_batch_size
 from reports.firmware import Design, Score
 from systolic.firmware.answers import score_of
 from systolic.firmware.choice import Options, Plan, average_bits
+from systolic.firmware.estimates import firmware_estimate
 from systolic.firmware.request import FirmwareRequest
 from systolic.firmware.sensitivity import CALIBRATION_SAMPLES
 from systolic.firmware.stages import Arrays, Stages
@@ -134,9 +135,7 @@ def _retrained(rounded: Graph, subject: Subject, request: FirmwareRequest, work:
 
 
 def _estimated(design: Design, network: Graph, request: FirmwareRequest) -> Design:
-    from hls.resources.estimate import estimate
-
-    found = estimate(with_batch_size(network, 1), reuse=request.reuse, clock_ns=request.clock_ns)
+    found = firmware_estimate(network, request)
     return replace(
         design,
         luts=found.lut.value,

@@ -112,7 +112,7 @@ def firmware_settings(request: FirmwareRequest) -> tuple[Settings, ...]:
     """hls4ml's settings for every back end and way to pass data that was asked for."""
     from hls.firmware.settings import LayerSettings, Settings
 
-    default = LayerSettings(reuse_factor=request.reuse, strategy="latency" if request.reuse == 1 else "resource")
+    default = LayerSettings(reuse_factor=request.reuse, strategy=request.strategy)
     return tuple(
         Settings(backend=backend, io=io, clock_ns=request.clock_ns, default=default)  # type: ignore[arg-type]
         for backend in request.backends

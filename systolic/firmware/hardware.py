@@ -2,42 +2,37 @@
 
 from __future__ import annotations
 
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model_ir.graph import Graph
 from model_ir.passes.batch_size import with_batch_size
 from reports.firmware import Count
+from systolic.firmware.estimates import firmware_estimate
 from systolic.firmware.evidence import RTL_FOLDER, Evidence
 from systolic.firmware.request import FirmwareRequest, Synthesis
 from systolic.firmware.stages import Arrays, Stages, constants_digest
 from systolic.pipeline import Progress
 
 if TYPE_CHECKING:
+    from hls.resources.estimate import Estimate
     from hls.rtl.asic import AsicReport
     from hls.rtl.synthesise import FpgaCounts
+    from hls.rtl.trace import Traced
 
 
 def estimates_of(graph: Graph, request: FirmwareRequest) -> Evidence:
     """LUTs, flip-flops, DSPs and cycles of the design as hls4ml's firmware, by the model fitted to published rows."""
     from hls.resources.calibration import CONFIDENCE
-    from hls.resources.estimate import Estimate, estimate
-    from hls.resources.timing import IoType
 
-    io: IoType = "io_stream" if request.io_types == ("io_stream",) else "io_parallel"
-    found = estimate(
-        with_batch_size(graph, 1),
-        reuse=request.reuse,
-        strategy="latency" if request.reuse == 1 else "resource",
-        clock_ns=request.clock_ns,
-        io=io,
-    )
+    found = firmware_estimate(graph, request)
+    tool = f"{found.calibration}, {found.io}; interval of {CONFIDENCE:.0%}"
 
     def count(what: str, value: Estimate, unit: str = "") -> Count:
         interval = (value.low, value.high)
         return Count(what=what, value=round(value.value), unit=unit, tool=tool, measured=False, interval=interval)
 
-    tool = f"{found.calibration}, {io}; interval of {CONFIDENCE:.0%}"
     interval = Count(what="initiation interval", value=found.interval_cycles, unit="cycles", tool=tool, measured=False)
     return Evidence(
         counts=(
@@ -54,10 +49,12 @@ def estimates_of(graph: Graph, request: FirmwareRequest) -> Evidence:
 def synthesised(graph: Graph, request: FirmwareRequest, stages: Stages, progress: Progress) -> Evidence:
     """Cells of the design's Verilog by every synthesis asked for; none without Verilog."""
     found = Evidence()
+    # Traced at most once, and not at all where every synthesis is taken over.
+    traced = cache(partial(_traced, graph))
     for kind in request.synthesis if request.rtl else ():
 
         def make(_: Path, kind: Synthesis = kind) -> tuple[Evidence, Arrays]:
-            return _synthesised(graph, kind, request, progress), {}
+            return _synthesised(traced(), kind, request, progress), {}
 
         asked = {"network": constants_digest(graph), "clock": request.clock_ns, "most": request.most_luts}
         counted, _ = stages.run(f"synthesis {kind}", asked, make, Evidence, leaf=True)
@@ -65,16 +62,20 @@ def synthesised(graph: Graph, request: FirmwareRequest, stages: Stages, progress
     return found
 
 
-def _synthesised(graph: Graph, kind: Synthesis, request: FirmwareRequest, progress: Progress) -> Evidence:
+def _traced(graph: Graph) -> Traced:
+    from hls.rtl.trace import trace
+
+    return trace(with_batch_size(graph, 1))
+
+
+def _synthesised(traced: Traced, kind: Synthesis, request: FirmwareRequest, progress: Progress) -> Evidence:
     from hls.rtl.asic import asic_report
     from hls.rtl.synthesise import synthesise
-    from hls.rtl.trace import trace
     from hls.rtl.write import write_rtl
 
     def advance(step: str, done: int, total: int) -> None:
         progress(f"{kind}: {step}"[:24], done, total)
 
-    traced = trace(with_batch_size(graph, 1))
     if traced.estimated_luts > request.most_luts:
         size = f"about {traced.estimated_luts:,.0f} LUTs, above --most-luts {request.most_luts:,}"
         note = f"{kind} synthesis was left out: {size}."

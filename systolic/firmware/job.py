@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from hls.allocation.costs import bit_operations
 from model_ir.errors import InputError
 from model_ir.graph import Graph
 from reports.firmware import Design, FirmwareRun, Proof, TensorRow
@@ -148,15 +149,14 @@ def _tensor_rows(found: Sensitivities, chosen: Plan, graph: Graph) -> tuple[Tens
 
 
 def _float_design(options: Options, trained: FloatResult) -> Design:
-    from hls.allocation.costs import layer_bops
-
+    bits = dict.fromkeys(options.choices, FLOAT_BITS)
     return Design(
         name="float",
         method="float",
         retrained=True,
-        bits=dict.fromkeys(options.choices, FLOAT_BITS),
+        bits=bits,
         average_bits=FLOAT_BITS,
-        bops=sum(layer_bops(p.macs, p.reduction, FLOAT_BITS, FLOAT_BITS) for p in options.products),
+        bops=bit_operations(options.products, {}, fixed=bits).of({}),
         size_bytes=sum(options.elements.values()) * FLOAT_BITS / 8,
         validation=trained.validation,
         test=trained.test,

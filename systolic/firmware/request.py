@@ -43,3 +43,8 @@ class FirmwareRequest:
     most_luts: int = 60_000
     faults: bool = True
     seed: int = 0
+
+    @property
+    def strategy(self) -> Literal["latency", "resource"]:
+        """hls4ml's strategy for this reuse factor: shared multipliers are its resource strategy."""
+        return "latency" if self.reuse == 1 else "resource"
